@@ -1,8 +1,9 @@
 """Measure `analyze` on whole networks of 2 to some hundred Einsums, beside AccelForge.
 
 Every figure is of a process of its own, which has loaded its modules and its compiled code on a
-small network of the kind: processor time to load and to evaluate, and peak memory. AccelForge
-evaluates the same mapping, from the file that `polylat.Spec.to_yaml` writes.
+small network of the kind: processor time to load and to evaluate, and peak memory. For polylat also
+the time to schedule the whole network, where `analyze` schedules a loop over equal blocks.
+AccelForge evaluates the same mapping, from the file that `polylat.Spec.to_yaml` writes.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class Row:
         The network, its number of layers, blocks or stages, and of Einsums.
     figures
         Tool → figures: ``"load"`` and ``"evaluate"``, processor seconds; ``"memory"``, peak in MiB.
-        That of polylat also has ``"latency"``, ``"roofline"``, ``"exact"`` and ``"tiles"``; that of
-        AccelForge its ``"latency"``. A tool that was not run is missing.
+        That of polylat also has ``"whole"``, processor seconds from the figures to those by Einsum;
+        ``"latency"``, ``"roofline"``, ``"exact"`` and ``"tiles"``; that of AccelForge its
+        ``"latency"``. A tool that was not run is missing.
     """
 
     network: str
@@ -156,6 +158,7 @@ def _by_polylat(path: Path) -> dict[str, Any]:
     return {
         "load": load,
         "evaluate": evaluate,
+        "whole": processor_seconds(lambda: report.ports),
         "latency": float(report.latency),
         "roofline": float(report.roofline),
         "exact": report.exact,
@@ -181,6 +184,7 @@ _TOOLS = {"polylat": _by_polylat, "accelforge": _by_accelforge}
 def show(rows: Sequence[Row]) -> None:
     """Print the rows as a table."""
     head = ["network", "size", "Einsums", "tile iterations", "", "load s", "analyze s", "MiB"]
+    head += ["whole s"]
     head += ["AccelForge load s", "evaluate s", "MiB", "evaluate ÷ analyze"]
     lines = []
     for row in rows:
@@ -189,8 +193,9 @@ def show(rows: Sequence[Row]) -> None:
         line += (
             [f"{ours['tiles']:,}", "exact" if ours["exact"] else "bracket"] if ours else [""] * 2
         )
-        for figures in (ours, theirs):
-            line += _cells(figures)
+        line += _cells(ours)
+        line.append(f"{ours['whole']:.2f}" if ours else "")
+        line += _cells(theirs)
         if ours and theirs:
             line.append(f"{theirs['evaluate'] / ours['evaluate']:.0f}×")
         else:

@@ -8,18 +8,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polylat.analysis.access_counts import (
-    access_counts,
-    background_write_backs,
-    contention,
-    missing_write_backs,
-    port_uses,
-)
 from polylat.analysis.occupancy import check_capacity
 from polylat.analysis.results import Results
 from polylat.analysis.roofline import roofline
 from polylat.analysis.timeline_builder import TimelineBuilder
-from polylat.engine.orders import schedule_mapping, sequential_makespan, transfer_options
+from polylat.engine.folded_network import schedule_latency
+from polylat.engine.orders import sequential_makespan, transfer_options
 from polylat.exploration.progress import progress_bar
 from polylat.files import extension
 from polylat.lowering.lowered import lower, lower_requested
@@ -175,7 +169,7 @@ class Report(Results):
         Tree
             A value that draws itself.
         """
-        return mapping_tree(self.solution.model.lowered.spec.mapping, results=self)
+        return mapping_tree(self.given.mapping, results=self)
 
     def to_html(self, **options: Any) -> str:
         """Return the report as one self-contained page, which works offline.
@@ -426,11 +420,9 @@ def analyze(
         "accounting": accounting,
     }
     spec, options, known = _with_options(as_spec(spec), given)
-    choice = schedule_mapping(spec, options)
+    choice = schedule_latency(spec, options)
     solved, solution = choice.solved, choice.chosen
-    model, solutions = solved.model, solved.solutions
-    written = background_write_backs(model)
-    accelforge = roofline(spec, accounting=options["accounting"])
+    solutions = solved.solutions
     resource, dependence, barrier = choice.bounds
     report = Report(
         latency=solution.makespan,
@@ -447,21 +439,15 @@ def analyze(
         resource_bound=resource,
         dependence_bound=dependence,
         barrier_bound=barrier,
-        roofline=accelforge.latency,
+        roofline=roofline(choice.lowered.spec, accounting=options["accounting"]).latency,
         sequential=sequential_makespan(choice, options["max_tiles"]),
-        accesses=access_counts(model),
-        ports=port_uses(solution),
-        background=tuple(sorted(model.options.background & written)),
-        idle_background=missing_write_backs(options["background"], written),
         staged_holders=staged_holders(options["staged"], known),
         slots=options["slots"],
-        contention=contention(model),
         engine=solution.model.engine,
         exact=choice.exact,
         unsettled=tuple(order for order in ORDERS if order not in solutions),
-        solution=solution,
-        schedules=solved,
-        accelforge=accelforge,
+        given=spec,
+        choice=choice,
         options=options,
     )
     if options["enforce_capacity"]:

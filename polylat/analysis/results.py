@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
 from polylat.analysis.access import AccessKey, Contention, PortUse
-from polylat.analysis.access_counts import inputs_from_start
+from polylat.analysis.access_counts import (
+    access_counts,
+    background_write_backs,
+    contention,
+    inputs_from_start,
+    missing_write_backs,
+    port_uses,
+)
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.changes import Changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
@@ -24,7 +31,7 @@ from polylat.analysis.recurrences import Recurrence, recurrences
 from polylat.analysis.recurrent_changes import recurrent_changes
 from polylat.analysis.refetches import Refetch, refetches
 from polylat.analysis.retiming import retimer
-from polylat.analysis.roofline import Roofline
+from polylat.analysis.roofline import Roofline, roofline
 from polylat.analysis.sensitivity import Sensitivity, WhatIf
 from polylat.analysis.single_changes import single_changes
 from polylat.analysis.staging import DoubleBuffering, buffers_of, staged_schedules
@@ -38,9 +45,9 @@ from polylat.analysis.transfer_cost import (
     transfer_cost,
 )
 from polylat.analysis.variation import Rescheduled
-from polylat.engine.orders import ScheduleChoice
+from polylat.engine.orders import ScheduleChoice, schedule_mapping
 from polylat.engine.solution import Solution
-from polylat.engine.solve import Schedules
+from polylat.engine.solve import Schedules, fewer_iterations
 from polylat.errors import SpecError, UnsupportedError
 from polylat.lowering.padding import Padding, padding_reads
 from polylat.numbers import Number
@@ -96,22 +103,8 @@ class Results:
     sequential
         This model's latency with every Pipeline as Sequential and no background; None where
         that is illegal. The best schedule found where the latency is not exact.
-    accesses
-        (Einsum, component, tensor or None, action) → number of actions (of the busiest unit).
-    ports
-        Every port that serves anything.
-    background
-        (tensor, component written back from) pairs of the write-backs in the background.
-    idle_background
-        Requested write-backs that have no effect: (tensor, None) where the tensor is written back
-        from no component.
-    staged_holders
-        (tensor, component) pairs of the holders that hand over whole tiles.
     slots
         Number of tiles that the holders named by the capacity rule keep.
-    contention
-        Per Pipeline, as the Einsums of its stages: components of which each stage has units of
-        its own, and components for which the stages contend.
     engine
         Which engine computed it: ``"explicit"`` visited every tile iteration, ``"periodic"``
         sampled some and extrapolated the others. The result is the same.
@@ -120,12 +113,11 @@ class Results:
         may exist.
     unsettled
         Orders whose latency is not determined.
-    solution
-        The schedule of which `latency` is the makespan, with its model.
-    schedules
-        The schedules in all orders, with the requested background write-backs.
-    accelforge
-        AccelForge's accounting of the mapping.
+    given
+        The input, with its splits as the options say.
+    choice
+        The schedule that the figures are of. Its model may be that of the folded network, see
+        `polylat.engine.folded_network`.
     options
         All options of the analysis, in their normal forms.
     """
@@ -141,40 +133,99 @@ class Results:
     barrier_bound: Number
     roofline: Number
     sequential: Number | None
-    accesses: Mapping[AccessKey, Number]
-    ports: tuple[PortUse, ...]
-    background: tuple[tuple[str, str], ...]
-    idle_background: tuple[tuple[str, str | None], ...]
     staged_holders: tuple[tuple[str, str], ...]
     slots: int | Mapping[str, int | None] | None
-    contention: tuple[Contention, ...]
     engine: str
     exact: bool
     unsettled: tuple[str, ...]
-    solution: Solution = field(repr=False, kw_only=True)
-    schedules: Schedules = field(repr=False, kw_only=True)
-    accelforge: Roofline = field(repr=False, kw_only=True)
+    given: Spec = field(repr=False, kw_only=True)
+    choice: ScheduleChoice = field(repr=False, kw_only=True)
     options: Mapping[str, Any] = field(repr=False, kw_only=True)
 
     @property
     def spec(self) -> Spec:
         """The input, with all options under ``schedule``: analyzing it gives the same results."""
-        return replace(self.solution.model.lowered.spec, schedule=dict(self.options))
+        return replace(self.given, schedule=dict(self.options))
+
+    @cached_property
+    def _complete(self) -> ScheduleChoice:
+        """The schedule of the whole network, where `choice` is that of the folded one."""
+        if self.choice.lowered.spec is self.given:
+            return self.choice
+        found = schedule_mapping(self.given, self.options)
+        if found.chosen.makespan != self.latency or not found.solved.settled:
+            raise UnsupportedError(
+                "the schedule of the whole network is not proven, only that of one of its equal"
+                " blocks",
+                fix=fewer_iterations(found.lowered),
+            )
+        return found
+
+    @property
+    def solution(self) -> Solution:
+        """The schedule of which `latency` is the makespan, with its model."""
+        return self._complete.chosen
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules in all orders, with the requested background write-backs."""
+        return self._complete.solved
+
+    @cached_property
+    def accelforge(self) -> Roofline:
+        """AccelForge's accounting of the mapping."""
+        return roofline(self.given, accounting=self.options["accounting"])
+
+    @cached_property
+    def accesses(self) -> Mapping[AccessKey, Number]:
+        """(Einsum, component, tensor or None, action) → number of actions (of the busiest unit)."""
+        return access_counts(self.schedules.model)
+
+    @cached_property
+    def ports(self) -> tuple[PortUse, ...]:
+        """Every port that serves anything."""
+        return port_uses(self.solution)
+
+    @cached_property
+    def _write_backs(self) -> set[tuple[str, str]]:
+        return background_write_backs(self.schedules.model)
+
+    @cached_property
+    def background(self) -> tuple[tuple[str, str], ...]:
+        """(tensor, component written back from) pairs of the write-backs in the background."""
+        return tuple(sorted(self.schedules.model.options.background & self._write_backs))
+
+    @cached_property
+    def idle_background(self) -> tuple[tuple[str, str | None], ...]:
+        """Requested write-backs that have no effect.
+
+        (tensor, None) where the tensor is written back from no component.
+        """
+        return missing_write_backs(self.options["background"], self._write_backs)
+
+    @cached_property
+    def contention(self) -> tuple[Contention, ...]:
+        """Per Pipeline, as the Einsums of its stages: of which components stages have units.
+
+        Components of which each stage has units of its own, and components for which the stages
+        contend.
+        """
+        return contention(self.schedules.model)
 
     @cached_property
     def _known_names(self) -> KnownNames:
-        spec = self.solution.model.lowered.spec
+        spec = self.given
         return known_names(spec.workload, spec.arch.order, spec.mapping)
 
     @property
     def unmapped(self) -> tuple[str, ...]:
         """Names of the Einsums of the input that the mapping does not compute; left out."""
-        return self.solution.model.lowered.spec.workload.unmapped
+        return self.given.workload.unmapped
 
     @property
     def merged_holders(self) -> tuple[tuple[str, str], ...]:
         """(tensor, component) pairs that each branch of a split holds: one buffer for all."""
-        return tuple(self.solution.model.lowered.spec.mapping.merged_holders())
+        return tuple(self.given.mapping.merged_holders())
 
     @cached_property
     def staged(self) -> Number | None:
@@ -188,12 +239,12 @@ class Results:
 
     @cached_property
     def _staged_schedules(self) -> ScheduleChoice | None:
-        return staged_schedules(self.solution.model.lowered.spec, self.options)
+        return staged_schedules(self.given, self.options)
 
     @cached_property
     def double_buffering(self) -> tuple[DoubleBuffering, ...]:
         """What each memory holds with ``staged="all"`` and two slots, and whether that fits."""
-        spec, options = self.solution.model.lowered.spec, {**self.options, "slots": 2}
+        spec, options = self.given, {**self.options, "slots": 2}
         same = options == self.options
         found = self._staged_schedules if same else staged_schedules(spec, options)
         return () if found is None else buffers_of(found)
@@ -397,7 +448,7 @@ class Results:
         Mechanisms
             The latencies, next to AccelForge's, each by an analysis of its own.
         """
-        spec = self.solution.model.lowered.spec
+        spec = self.given
         return mechanisms_of(spec, self.options, self._known_names, self.roofline)
 
     @cached_property

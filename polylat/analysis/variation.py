@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from polylat.analysis.mapping_energy import known_energy_by_latency
 from polylat.analysis.occupancy import occupancies
+from polylat.engine.folded_network import schedule_latency
 from polylat.engine.orders import ScheduleChoice, schedule_mapping
 from polylat.engine.solution import Solution
 from polylat.errors import PolylatError
@@ -77,17 +79,17 @@ def reschedule(
     Rescheduled
         Its latency, as `analyze` computes it; or why there is none.
     """
-    return reschedule_with_choice(spec, options, free=free)[0]
+    return _rescheduled(partial(schedule_latency, free=free), spec, options)[0]
 
 
 def reschedule_with_choice(
-    spec: Spec, options: Mapping[str, Any], *, free: frozenset[FreeTransfer] = frozenset()
+    spec: Spec, options: Mapping[str, Any]
 ) -> tuple[Rescheduled, ScheduleChoice | None]:
     """Schedule a variation of a mapping, and return its schedules, too.
 
     Parameters
     ----------
-    spec, options, free
+    spec, options
         As for `reschedule`.
 
     Returns
@@ -95,8 +97,16 @@ def reschedule_with_choice(
     (Rescheduled, ScheduleChoice or None)
         Its latency, and the schedules; None where there is no latency.
     """
+    return _rescheduled(schedule_mapping, spec, options)
+
+
+def _rescheduled(
+    scheduling: Callable[[Spec, Mapping[str, Any]], ScheduleChoice],
+    spec: Spec,
+    options: Mapping[str, Any],
+) -> tuple[Rescheduled, ScheduleChoice | None]:
     try:
-        choice = schedule_mapping(spec.with_pipelines(options["pipelined"]), options, free=free)
+        choice = scheduling(spec.with_pipelines(options["pipelined"]), options)
         if options["enforce_capacity"]:
             for memory in occupancies(choice.chosen):
                 if memory.exceeded:

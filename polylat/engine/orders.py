@@ -163,7 +163,7 @@ def sequential_makespan(choice: ScheduleChoice, max_tiles: int) -> Number | None
     if model.options.background and not choice.coarse:
         # Write-backs in the background may need finer tile iterations.
         options = model.options.without_background
-        lowered = lower(lowered.spec, lowered.granularity, options)
+        lowered = lower(lowered.spec, lowered.granularity, options, exchanged=lowered.exchanged)
     if choice.in_turn is not None and not model.options.background:
         solved = choice.in_turn
     elif _streams_in_turn(model) and _program_exists(solved):

@@ -51,6 +51,8 @@ class LoweredMapping:
         (leaf, tensor that it reads) → the holder in which the leaf finds it.
     counted
         The blocks counted so far, which versions of one mapping share.
+    exchanged
+        Tensors that count as exchanged, besides those that are.
     """
 
     spec: Spec
@@ -59,6 +61,7 @@ class LoweredMapping:
     depths: tuple[int, ...]
     found: Mapping[tuple[int, str], SourceHolder]
     counted: SharedBlocks
+    exchanged: frozenset[str] = frozenset()
 
     @cached_property
     def size(self) -> int:
@@ -109,6 +112,7 @@ def lower(
     options: TransferOptions | None = None,
     *,
     counted: CountedBlocks | None = None,
+    exchanged: Collection[str] = (),
 ) -> LoweredMapping:
     """Lower a mapping.
 
@@ -126,6 +130,8 @@ def lower(
         Which write-backs are in the background, and which holders are staged.
     counted
         Blocks already counted for other inputs, whose leaves may be equal; None: there are none.
+    exchanged
+        Tensors that count as exchanged, besides those that are.
 
     Returns
     -------
@@ -140,10 +146,10 @@ def lower(
     leaves = mapping_leaves(spec)
     check_bindings(spec, leaves)
     _check_ports(spec, leaves)
-    depths = _depths(leaves, granularity, options or TransferOptions())
+    depths = _depths(leaves, granularity, options or TransferOptions(), exchanged)
     found = source_holders(leaves)
     blocks = SharedBlocks(spec, CountedBlocks() if counted is None else counted)
-    return LoweredMapping(spec, leaves, granularity, depths, found, blocks)
+    return LoweredMapping(spec, leaves, granularity, depths, found, blocks, frozenset(exchanged))
 
 
 def _check_ports(spec: Spec, leaves: Sequence[Leaf]) -> None:
@@ -226,11 +232,14 @@ def at_tile_granularity(lowered: LoweredMapping) -> LoweredMapping:
 
 
 def _depths(
-    leaves: Sequence[Leaf], granularity: Granularity, options: TransferOptions
+    leaves: Sequence[Leaf],
+    granularity: Granularity,
+    options: TransferOptions,
+    exchanged: Collection[str] = (),
 ) -> tuple[int, ...]:
-    exchanged = exchanged_tensors(cascade_graph(leaves))
+    every = exchanged_tensors(cascade_graph(leaves)).union(exchanged)
     return tuple(
-        separating_depth(leaf, _depth(leaf, exchanged, granularity, options)) for leaf in leaves
+        separating_depth(leaf, _depth(leaf, every, granularity, options)) for leaf in leaves
     )
 
 

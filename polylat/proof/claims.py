@@ -102,7 +102,7 @@ def _derived(
     yield "staged_holders", tuple(sorted(_staged(requested.problem)))
     yield "slots", requested.problem.slots
     yield "contention", _contention(requested)
-    yield "engine", solution.model.engine
+    yield "engine", results.choice.chosen.model.engine
     yield "roofline", results.accelforge.latency
     if _runs_in_turn(requested) and not coarse:
         # Without a Pipeline, the mapping is the sequential one.

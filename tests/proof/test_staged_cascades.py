@@ -106,6 +106,6 @@ def test_a_report_that_keeps_barriers() -> None:
     with pytest.raises(CertificateError, match="latency is"):
         replace(report, latency=report.latency_by_order["oldest"] or 0).verify()
     for order, solution in report.schedules.solutions.items():
-        own = replace(report, solution=solution, order=order)
+        own = replace(report, choice=replace(report.choice, chosen=solution), order=order)
         with pytest.raises(CertificateError):
             own.verify()
