@@ -423,6 +423,7 @@ def analyze(
     choice = schedule_latency(spec, options)
     solved, solution = choice.solved, choice.chosen
     solutions = solved.solutions
+    accounted = roofline(choice.lowered.spec, accounting=options["accounting"])
     resource, dependence, barrier = choice.bounds
     report = Report(
         latency=solution.makespan,
@@ -439,7 +440,7 @@ def analyze(
         resource_bound=resource,
         dependence_bound=dependence,
         barrier_bound=barrier,
-        roofline=roofline(choice.lowered.spec, accounting=options["accounting"]).latency,
+        roofline=accounted.latency,
         sequential=sequential_makespan(choice, options["max_tiles"]),
         staged_holders=staged_holders(options["staged"], known),
         slots=options["slots"],
@@ -448,6 +449,7 @@ def analyze(
         unsettled=tuple(order for order in ORDERS if order not in solutions),
         given=spec,
         choice=choice,
+        accounted=accounted,
         options=options,
     )
     if options["enforce_capacity"]:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from polylat.analysis import bandwidth_curve, relation, sensitivity
-from polylat.analysis.access import AccessKey, Contention, PortUse
-from polylat.analysis.access_counts import (
-    access_counts,
-    background_write_backs,
-    contention,
-    inputs_from_start,
-    missing_write_backs,
-    port_uses,
-)
+from polylat.analysis.access import AccessKey
+from polylat.analysis.access_counts import inputs_from_start
 from polylat.analysis.bandwidth_curve import Curve
 from polylat.analysis.changes import Changes
 from polylat.analysis.critical_path import CriticalPath, critical_path
 from polylat.analysis.energy import Energy
 from polylat.analysis.evaluation import Retimer
+from polylat.analysis.figures import Figures
 from polylat.analysis.mapping_energy import mapping_energy
 from polylat.analysis.mechanisms import Mechanisms, mechanisms_of
 from polylat.analysis.networkx_graph import networkx_graph
@@ -31,7 +24,6 @@ from polylat.analysis.recurrences import Recurrence, recurrences
 from polylat.analysis.recurrent_changes import recurrent_changes
 from polylat.analysis.refetches import Refetch, refetches
 from polylat.analysis.retiming import retimer
-from polylat.analysis.roofline import Roofline, roofline
 from polylat.analysis.sensitivity import Sensitivity, WhatIf
 from polylat.analysis.single_changes import single_changes
 from polylat.analysis.staging import DoubleBuffering, buffers_of, staged_schedules
@@ -45,14 +37,11 @@ from polylat.analysis.transfer_cost import (
     transfer_cost,
 )
 from polylat.analysis.variation import Rescheduled
-from polylat.engine.orders import ScheduleChoice, schedule_mapping
-from polylat.engine.solution import Solution
-from polylat.engine.solve import Schedules, fewer_iterations
+from polylat.engine.orders import ScheduleChoice
 from polylat.errors import SpecError, UnsupportedError
 from polylat.lowering.padding import Padding, padding_reads
 from polylat.numbers import Number
 from polylat.schedule.reasons import WaitedFor
-from polylat.spec import Spec
 from polylat.spec.arguments import normalize_count
 from polylat.spec.names import KnownNames, known_names
 
@@ -60,172 +49,28 @@ if TYPE_CHECKING:
     import networkx as nx
     from islpy import UnionMap
 
-__all__ = ["Bound", "Results"]
+__all__ = ["Results"]
 
 _MOST_FACTORS = 8
 """Number of factors whose changes a report remembers."""
 
-Bound = Literal["resource", "dependence", "barrier"]
-"""Names of the lower bounds on the latency."""
-
 
 @dataclass(frozen=True, eq=False)
-class Results:
+class Results(Figures):
     """The latency of a mapping, its schedule, and the analyses of that schedule.
 
     Times are exact, in the architecture's unit of time.
 
     Parameters
     ----------
-    latency
-        The last finish of any access, background included.
-    latency_by_order
-        The same per order of service, with the requested background write-backs; None where the
-        order contradicts the dependences, or is `unsettled`.
-    order
-        The order that `latency` belongs to.
-    keeps_barriers
-        Whether `latency` is that of the mapping with every Pipeline as a Sequential, whose schedule
-        is one of this mapping too (only with ``order="best"``).
-    granularity, tiles
-        The granularity used, and the number of tile iterations.
-    resource_bound
-        The largest total busy time of a port.
-    dependence_bound
-        The last finish when no access waits for a port.
-    barrier_bound
-        What the foregrounds take where the turns of each Sequential do not overlap: for a leaf its
-        largest port load; for a Sequential the sum over its branches and over the iterations of the
-        loops above it; for a Pipeline the larger of the largest port load of its stages together
-        and the largest of the stages' own bounds.
-    roofline
-        AccelForge's figure for the mapping.
-    sequential
-        This model's latency with every Pipeline as Sequential and no background; None where
-        that is illegal. The best schedule found where the latency is not exact.
-    slots
-        Number of tiles that the holders named by the capacity rule keep.
-    engine
-        Which engine computed it: ``"explicit"`` visited every tile iteration, ``"periodic"``
-        sampled some and extrapolated the others. The result is the same.
-    exact
-        Whether `latency` is proven; otherwise a schedule of that length exists, and a shorter one
-        may exist.
-    unsettled
-        Orders whose latency is not determined.
-    given
-        The input, with its splits as the options say.
-    choice
-        The schedule that the figures are of. Its model may be that of the folded network, see
-        `polylat.engine.folded_network`.
-    options
-        All options of the analysis, in their normal forms.
+    latency, latency_by_order, order, keeps_barriers, granularity, tiles
+        As in `polylat.analysis.figures.Figures`, and so are the other fields.
     """
-
-    latency: Number
-    latency_by_order: Mapping[str, Number | None]
-    order: str
-    keeps_barriers: bool
-    granularity: str
-    tiles: int
-    resource_bound: Number
-    dependence_bound: Number
-    barrier_bound: Number
-    roofline: Number
-    sequential: Number | None
-    staged_holders: tuple[tuple[str, str], ...]
-    slots: int | Mapping[str, int | None] | None
-    engine: str
-    exact: bool
-    unsettled: tuple[str, ...]
-    given: Spec = field(repr=False, kw_only=True)
-    choice: ScheduleChoice = field(repr=False, kw_only=True)
-    options: Mapping[str, Any] = field(repr=False, kw_only=True)
-
-    @property
-    def spec(self) -> Spec:
-        """The input, with all options under ``schedule``: analyzing it gives the same results."""
-        return replace(self.given, schedule=dict(self.options))
-
-    @cached_property
-    def _complete(self) -> ScheduleChoice:
-        """The schedule of the whole network, where `choice` is that of the folded one."""
-        if self.choice.lowered.spec is self.given:
-            return self.choice
-        found = schedule_mapping(self.given, self.options)
-        if found.chosen.makespan != self.latency or not found.solved.settled:
-            raise UnsupportedError(
-                "the schedule of the whole network is not proven, only that of one of its equal"
-                " blocks",
-                fix=fewer_iterations(found.lowered),
-            )
-        return found
-
-    @property
-    def solution(self) -> Solution:
-        """The schedule of which `latency` is the makespan, with its model."""
-        return self._complete.chosen
-
-    @property
-    def schedules(self) -> Schedules:
-        """The schedules in all orders, with the requested background write-backs."""
-        return self._complete.solved
-
-    @cached_property
-    def accelforge(self) -> Roofline:
-        """AccelForge's accounting of the mapping."""
-        return roofline(self.given, accounting=self.options["accounting"])
-
-    @cached_property
-    def accesses(self) -> Mapping[AccessKey, Number]:
-        """(Einsum, component, tensor or None, action) → number of actions (of the busiest unit)."""
-        return access_counts(self.schedules.model)
-
-    @cached_property
-    def ports(self) -> tuple[PortUse, ...]:
-        """Every port that serves anything."""
-        return port_uses(self.solution)
-
-    @cached_property
-    def _write_backs(self) -> set[tuple[str, str]]:
-        return background_write_backs(self.schedules.model)
-
-    @cached_property
-    def background(self) -> tuple[tuple[str, str], ...]:
-        """(tensor, component written back from) pairs of the write-backs in the background."""
-        return tuple(sorted(self.schedules.model.options.background & self._write_backs))
-
-    @cached_property
-    def idle_background(self) -> tuple[tuple[str, str | None], ...]:
-        """Requested write-backs that have no effect.
-
-        (tensor, None) where the tensor is written back from no component.
-        """
-        return missing_write_backs(self.options["background"], self._write_backs)
-
-    @cached_property
-    def contention(self) -> tuple[Contention, ...]:
-        """Per Pipeline, as the Einsums of its stages: of which components stages have units.
-
-        Components of which each stage has units of its own, and components for which the stages
-        contend.
-        """
-        return contention(self.schedules.model)
 
     @cached_property
     def _known_names(self) -> KnownNames:
         spec = self.given
         return known_names(spec.workload, spec.arch.order, spec.mapping)
-
-    @property
-    def unmapped(self) -> tuple[str, ...]:
-        """Names of the Einsums of the input that the mapping does not compute; left out."""
-        return self.given.workload.unmapped
-
-    @property
-    def merged_holders(self) -> tuple[tuple[str, str], ...]:
-        """(tensor, component) pairs that each branch of a split holds: one buffer for all."""
-        return tuple(self.given.mapping.merged_holders())
 
     @cached_property
     def staged(self) -> Number | None:
@@ -248,45 +93,6 @@ class Results:
         same = options == self.options
         found = self._staged_schedules if same else staged_schedules(spec, options)
         return () if found is None else buffers_of(found)
-
-    @property
-    def optimal(self) -> bool:
-        """Whether the latency equals the largest bound: no schedule of this mapping is faster."""
-        return self.latency == self.lower_bound
-
-    @property
-    def bounds(self) -> Mapping[Bound, Number]:
-        """The three bounds by name: no schedule of the mapping is faster than any of them."""
-        return {
-            "resource": self.resource_bound,
-            "dependence": self.dependence_bound,
-            "barrier": self.barrier_bound,
-        }
-
-    @property
-    def lower_bound(self) -> Number:
-        """The largest of the bounds: no schedule of the mapping, in any order, is faster."""
-        return max(self.bounds.values())
-
-    @property
-    def gap(self) -> Fraction:
-        """By how much the latency exceeds `lower_bound`, as a fraction of that; 0 if optimal."""
-        if not self.lower_bound:
-            return Fraction(0)
-        return Fraction(self.latency) / Fraction(self.lower_bound) - 1
-
-    @property
-    def binding(self) -> Bound:
-        """The largest of the three bounds; the first one, in the order of `bounds`, of several."""
-        bounds = self.bounds
-        return max(bounds, key=lambda name: bounds[name])
-
-    @property
-    def speedup(self) -> Fraction | None:
-        """`sequential` as a multiple of `latency`; None where one is missing or zero."""
-        if self.sequential is None or self.latency == 0:
-            return None
-        return Fraction(self.sequential) / Fraction(self.latency)
 
     @cached_property
     def critical_path(self) -> CriticalPath:

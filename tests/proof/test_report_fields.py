@@ -25,6 +25,7 @@ NOT_PROVEN = {
 SCHEDULE = {
     "given": "the input, which is lowered again",
     "choice": "the schedules: every figure is derived from them, and they are proven",
+    "accounted": "AccelForge's accounting, with which `roofline` is compared",
     "options": "what was asked for; those that the schedule depends on are compared with it",
 }
 """Fields that are neither a figure nor an option."""
