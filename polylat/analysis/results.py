@@ -37,6 +37,7 @@ from polylat.analysis.transfer_cost import (
     transfer_cost,
 )
 from polylat.analysis.variation import Rescheduled
+from polylat.analysis.work import work_of
 from polylat.engine.orders import ScheduleChoice
 from polylat.errors import SpecError, UnsupportedError
 from polylat.lowering.padding import Padding, padding_reads
@@ -365,8 +366,9 @@ class Results(Figures):
         """`single_changes`, which remembers its results."""
         model, known, options = self.solution.model, self._known_names, self.options
         own = recurrent_changes(model, options, known, self.recurrences)
-        given = model, options, known, self.refetches, self.latency, own.changes, own.remarks
-        return lru_cache(_MOST_FACTORS)(partial(single_changes, *given))
+        work = work_of(self.choice.solved.model)
+        given = model, options, known, self.refetches, self.latency, work
+        return lru_cache(_MOST_FACTORS)(partial(single_changes, *given, own.changes, own.remarks))
 
     def curve(self, component: str, action: str | None = None) -> Curve:
         """Return the latency as a function of a bandwidth; the order of service is kept.

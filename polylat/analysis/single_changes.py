@@ -15,7 +15,7 @@ from polylat.analysis.changes import Change, ChangeKind, Changes
 from polylat.analysis.refetches import Refetch
 from polylat.analysis.transfer_cost import written_values
 from polylat.analysis.variation import Rescheduled, reschedule
-from polylat.analysis.work import MOST_WORK, work_of
+from polylat.analysis.work import MOST_WORK
 from polylat.engine.model import Model
 from polylat.errors import OptionError
 from polylat.numbers import Number
@@ -61,6 +61,7 @@ def single_changes(
     known: KnownNames,
     fetches: Sequence[Refetch],
     latency: Number,
+    work: int,
     own: Sequence[Change] = (),
     remarks: Sequence[str] = (),
     factor: int = 2,
@@ -79,6 +80,8 @@ def single_changes(
         What is fetched back, and may be kept instead.
     latency
         The latency without any change.
+    work
+        What an analysis of a changed mapping takes, see `polylat.analysis.work.work_of`.
     own, remarks
         The changes that concern recurrences, and what these need.
     factor
@@ -105,7 +108,7 @@ def single_changes(
         *_of_machine(spec, options, factor),
     ]
     parts = [(-c.values, c.what) for c in every if c.values is not None]
-    left = MOST_WORK // work_of(model) - (len(every) - len(parts))
+    left = MOST_WORK // work - (len(every) - len(parts))
     by_values = sorted(parts, key=itemgetter(0))
     skipped = {what for _, what in by_values[max(left, _FEWEST) :]}
     tried = (candidate.analyze() for candidate in every if candidate.what not in skipped)

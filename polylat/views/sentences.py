@@ -205,7 +205,7 @@ def is_small(results: Results) -> bool:
     most: int = results.options["max_tiles"]
     leaves = len(results.solution.model.lowered.leaves)
     changes = _CHANGES + _CHANGES_PER_EINSUM * leaves
-    together = changes * work_of(results.solution.model)
+    together = changes * work_of(results.choice.solved.model)
     return results.tiles <= min(_MOST_STAGED, most) and together <= _MOST_AT_ONCE
 
 
