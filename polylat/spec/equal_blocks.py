@@ -40,6 +40,9 @@ _SMALLEST_BLOCK = 2
 """Fewest branches of a block. With a single one, no Sequential would separate the iterations of the
 loop over the blocks."""
 
+_LARGEST_BLOCK = 256
+"""Most branches of a block: the search for them takes this many steps per branch."""
+
 
 @dataclass(frozen=True)
 class FoldedNetwork:
@@ -99,7 +102,6 @@ class _Network:
         self.branches = root.end.branches if isinstance(root.end, Sequential) else ()
         self.einsums = [[leaf.einsum for leaf in b.leaves()] for b in self.branches]
         self.producer: dict[str, int] = {}
-        self.readers: dict[str, list[int]] = {}
         self.exchanged: set[str] = set()
         self.ordered = self._find_exchanges()
         self.holders: dict[str, list[int]] = {}
@@ -109,20 +111,20 @@ class _Network:
                     self.holders.setdefault(tensor, []).append(place)
 
     def _find_exchanges(self) -> bool:
-        """Find who produces and reads each tensor; whether producers precede readers."""
+        """Find the branch that produces each tensor, and the tensors that are produced and read.
+
+        Return whether each tensor has one producer, whose leaf is before those of its readers.
+        """
+        written: set[str] = set()
+        read: set[str] = set()
         for number, names in enumerate(self.einsums):
             for einsum in map(self.spec.workload.einsum, names):
-                for tensor in einsum.outputs:
-                    if tensor in self.producer or einsum.states:
-                        return False
-                    self.producer[tensor] = number
-        for number, names in enumerate(self.einsums):
-            for tensor in {t for e in names for t in self.spec.workload.einsum(e).reads}:
-                self.readers.setdefault(tensor, []).append(number)
-                if tensor in self.producer:
-                    self.exchanged.add(tensor)
-                    if self.producer[tensor] > number:
-                        return False
+                read.update(einsum.reads)
+                if not read.isdisjoint(einsum.outputs) or not written.isdisjoint(einsum.outputs):
+                    return False
+                written.update(einsum.outputs)
+                self.producer |= dict.fromkeys(einsum.outputs, number)
+        self.exchanged = written & read
         return True
 
     @property
@@ -324,7 +326,8 @@ def _repetitions(kinds: Sequence[int]) -> list[tuple[int, int, int]]:
     Of stretches that are equally long, the one with the shortest period.
     """
     found = []
-    for period in range(_SMALLEST_BLOCK, len(kinds) // _FEWEST_BLOCKS + 1):
+    largest = min(_LARGEST_BLOCK, len(kinds) // _FEWEST_BLOCKS)
+    for period in range(_SMALLEST_BLOCK, largest + 1):
         equal = (a == b for a, b in zip(kinds, kinds[period:], strict=False))
         place = 0
         for same, several in groupby(equal):
