@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 from typing import Literal
 
 from polylat.analysis.variation import Rescheduled
@@ -28,6 +30,9 @@ ChangeKind = Literal[
 
 _WRITTEN = 6
 """Number of changes of which the text says what to write."""
+
+_ALIKE = 6
+"""From this number on, changes with the same effect have one row of the text."""
 
 _COLUMNS = (
     Column("change", "Change"),
@@ -162,12 +167,37 @@ class Changes(Tabular):
         tuple of Table
             One table; with recurrences that a change helps, a second one.
         """
+        return self._tables([(change, 1) for change in self.changes])
+
+    def short_tables(self) -> tuple[Table, ...]:
+        """Return the same tables, with one row for many changes that have the same effect.
+
+        Returns
+        -------
+        tuple of Table
+            As `tables`.
+        """
+
+        def effect(change: Change) -> tuple[object, ...]:
+            return change.kind, change.component, change.action, change.found, change.note
+
         rows = []
-        for change in self.changes:
+        for _, several in groupby(self.changes, key=effect):
+            alike = list(several)
+            many = len(alike) >= _ALIKE
+            rows += [(alike[0], len(alike))] if many else [(change, 1) for change in alike]
+        return self._tables(rows)
+
+    def _tables(self, listed: Sequence[tuple[Change, int]]) -> tuple[Table, ...]:
+        """Return the tables with a row per change, each with the number of those alike."""
+        rows = []
+        for change, count in listed:
             saved = self.saved(change)
             share = Fraction(saved) / Fraction(self.latency) if saved and self.latency else None
-            found = change.found
-            rows.append((change.what, change.latency, saved, share, found.energy, change.note))
+            what = (
+                change.what if count == 1 else f"{change.what}; {count - 1:,} more have this effect"
+            )
+            rows.append((what, change.latency, saved, share, change.found.energy, change.note))
         title = "Single changes"
         every = Table(_COLUMNS, tuple(rows), title, self.remarks).without_empty("energy")
         texts = [(change.what, change.write) for change in self.helpful if change.write]

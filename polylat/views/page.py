@@ -248,7 +248,7 @@ def _changing(results: Results, curves: Sequence[Curve]) -> Iterator[tuple[str, 
 
 def _changes(results: Results, curves: Sequence[Curve]) -> str:
     if curves and is_small(results):
-        return "".join(map(table_box, results.changes().tables()))
+        return "".join(map(table_box, results.changes().short_tables()))
     return (
         "<p>Each change is an analysis of its own, and these take a while for this mapping:"
         " polylat explain with the same files and options, or"

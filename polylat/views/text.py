@@ -140,8 +140,8 @@ def render_summary(results: Results) -> RenderableType:
     """
     if is_small(results):
         changes = results.changes()
-        table = changes.tables()[0]
-        best = replace(table, rows=table.rows[: min(_BEST, len(changes.helpful))])
+        table = changes.short_tables()[0].where("saved", lambda saved: (saved or 0) > 0)
+        best = replace(table, rows=table.rows[:_BEST])
         help_section = _section("What would help most", _if_rows(best, *changes.headline()))
     else:
         help_section = _section("What would help", "polylat explain analyzes every single change.")
@@ -180,7 +180,7 @@ def render_explanation(results: Results) -> RenderableType:
     """
     listed = not has_many_accesses(results)
     actions, accesses = results.sensitivity(by_access=listed).tables()
-    changes, *written = results.changes().tables()
+    changes, *written = results.changes().short_tables()
     times = ("critical", "share", "count", "duration", "latency_if_free")
     access = ("einsum", "component", "tensor", "action")
     slack = accesses.where("slack", lambda factor: factor is not None and factor > 1)

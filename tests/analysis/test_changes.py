@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+import builders
 import polylat
 from benchmarks.network_inputs import NETWORKS
 from builders import EXAMPLES, compute, leaf, loop, memory, nested, spec, storage
@@ -212,3 +213,26 @@ def test_what_a_text_does_not_show_is_not_analyzed(monkeypatch: pytest.MonkeyPat
     assert len(report.refetches) == 3
     changes = len(report.changes().changes)
     assert len(counted) - first <= changes - 3
+
+
+def test_changes_with_the_same_effect_have_one_row() -> None:
+    """The text has a row for all of them; the table of the data has one for each."""
+    branches = [nested(loop("m"), leaf(f"e{n}")) for n in range(9)]
+    einsums = [builders.einsum(f"e{n}", (f"t{n + 1}", "m"), (f"t{n}", "m")) for n in range(9)]
+    tensors = [f"t{n}" for n in range(10)]
+    for branch, tensor in zip(branches, tensors, strict=False):
+        branch["nodes"].insert(0, storage("SRAM", tensor))
+    data = spec(
+        {"m": 4},
+        einsums,
+        [memory("DRAM", size="inf"), memory("SRAM", size="inf"), compute("mac")],
+        [storage("DRAM", *tensors), {"type": "Sequential", "nodes": branches}],
+    )
+    changes = polylat.analyze(Spec.from_dict(data)).changes()
+    every, short = (tables[0] for tables in (changes.tables(), changes.short_tables()))
+    assert len(every.rows) == len(changes.changes)
+    names = [str(row[0]) for row in short.rows]
+    left_out = [int(name.split("; ")[-1].split(" ")[0]) for name in names if "more have" in name]
+    assert left_out
+    assert len(short.rows) + sum(left_out) == len(every.rows)
+    assert {row[1:] for row in short.rows} == {row[1:] for row in every.rows}
