@@ -229,7 +229,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "polylat", "svg.fonttype": "none", "font.size": 9})
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
     colors = dict(zip(NETWORKS, ("#3366aa", "#cc6633", "#339966", "#8855aa"), strict=True))
     for axis, key, label in zip(
@@ -250,7 +250,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
                     )
         axis.set(xlabel="Einsums", ylabel=label)
         axis.grid(visible=True, which="major", linewidth=0.3)
-    axes[0].legend(fontsize=7)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
     figure.savefig(path, format="svg", metadata={"Date": None})
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
