@@ -111,7 +111,7 @@ def test_a_loop_over_equal_blocks_has_the_figures_of_the_network(seed: int) -> N
 def test_random_networks_are_folded() -> None:
     """Enough draws are folded, and enough are not because their blocks may overlap."""
     folded, refused = 0, 0
-    for seed in range(30):
+    for seed in range(18):
         case = draw(seed)
         try:
             network = Spec.from_dict(case.spec)
@@ -121,7 +121,7 @@ def test_random_networks_are_folded() -> None:
             continue
         folded += is_folded(report)
         refused += not is_folded(report) and fold_equal_blocks(report.given) is not None
-    assert folded >= 4 and refused >= 4
+    assert folded >= 3 and refused >= 3
 
 
 @pytest.fixture(scope="module")
