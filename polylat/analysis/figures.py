@@ -125,8 +125,8 @@ class Figures:
         found = schedule_mapping(self.given, self.options)
         if found.chosen.makespan != self.latency or not found.solved.settled:
             raise UnsupportedError(
-                "the schedule of the whole network is not proven, only that of one of its equal"
-                " blocks",
+                "the schedule of the whole network is not proven, only that of the loop over its"
+                " equal blocks",
                 fix=fewer_iterations(found.lowered),
             )
         return found
@@ -177,7 +177,7 @@ class Figures:
 
     @cached_property
     def contention(self) -> tuple[Contention, ...]:
-        """Per Pipeline, as the Einsums of its stages: of which components stages have units.
+        """Per Pipeline, given as the Einsums of its stages: what its stages share.
 
         Components of which each stage has units of its own, and components for which the stages
         contend.

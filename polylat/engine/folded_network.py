@@ -1,10 +1,10 @@
 """Schedule a network of equal blocks by a loop over one block, where blocks share no time.
 
-A Sequential starts a block when everything of the block before has finished, except write-backs in
-the background and separate fills. So without these, a block runs from the end of the one before it
-as the first one does from time 0: a loop over the blocks has the same schedules (see
-`polylat.spec.equal_blocks`). A separate fill waits for the Sequential, too, where it brings what
-its own block computes.
+A Sequential starts a block when everything in the previous block has finished, except write-backs
+in the background; separate fills do not wait for it. So without these two, a block runs from the
+end of the previous one as the first one does from time 0: a loop over the blocks has the same
+schedules (see `polylat.spec.equal_blocks`). A separate fill of what its own block computes waits
+for the Sequential, too.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A network of 96 layers is one Sequential whose branches repeat. Where nothing of a block happens
 while another one runs, a loop over the blocks, around the first of them, has the same schedules:
 each tensor of the block has one more rank, the number of the block. What a block reads of earlier
-ones counts as an input then, as the Sequential alone makes it wait for them. Whether blocks do
-share any time depends on options; `polylat.engine.folded_network` decides it.
+ones then counts as an input, as the Sequential alone makes it wait for them. Whether blocks overlap
+in time depends on options; `polylat.engine.folded_network` decides it.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class FoldedNetwork:
     spec
         The folded network. Of each run of equal blocks, it has the Einsums of the first block.
     exchanged
-        Its tensors that stand for exchanged tensors of the network: those that an Einsum produces
-        and an Einsum reads.
+        Its tensors that represent exchanged tensors of the network, which one Einsum produces and
+        another one reads.
     cut
         Its tensors that the network produces, and that no Einsum of the folded one does.
     repeated
@@ -94,7 +94,7 @@ def fold_equal_blocks(spec: Spec, apart: Collection[str] = ()) -> FoldedNetwork 
 
 
 class _Network:
-    """A network, and what else distinguishes its tensors."""
+    """A network, with the producers, readers and holders of its tensors."""
 
     def __init__(self, spec: Spec, apart: frozenset[str]) -> None:
         self.spec, self.apart = spec, apart
@@ -155,7 +155,7 @@ class _Network:
         return numbers, tensors
 
     def _properties(self, tensor: str) -> Hashable:
-        """Describe what else there is of a tensor; one that stays apart is like no other."""
+        """Describe how the network uses a tensor; one that stays apart equals no other."""
         own = tensor if tensor in self.apart else None
         return tensor in self.exchanged, tuple(self.holders.get(tensor, ())), own
 
@@ -163,7 +163,7 @@ class _Network:
         """Whether each tensor is held in at most one node above the split."""
         return all(len(self.holders.get(tensor, ())) <= 1 for tensor in tensors)
 
-    def foreign(self, first: int, size: int) -> int:
+    def carried(self, first: int, size: int) -> int:
         """Return the number of tensors that a block reads, and that an earlier one produces."""
         block = range(first, first + size)
         names = [name for number in block for name in self.einsums[number]]
@@ -232,9 +232,8 @@ def _has_plain_times(path: Sequence[Component]) -> bool:
 def _node(node: Loop | Holder, names: _Names) -> Hashable:
     match node:
         case Storage() | Toll():
-            original = node.original and tuple(node.original)
             tensors = tuple(names.tensors[t] for t in node.tensors)
-            return type(node).__name__, node.component, tensors, original
+            return type(node).__name__, node.component, tensors
         case Temporal():
             return "Temporal", _variables(node, names), node.tile_shape, node.initial_tile_shape
         case Spatial():
@@ -289,7 +288,7 @@ class _Run:
     size
         Number of branches of a block.
     tensors
-        Per block, its tensors: at the same place in each are tensors with the same part.
+        Per block, its tensors: those at the same place have the same role.
     """
 
     first: int
@@ -347,7 +346,7 @@ def _aligned(
     places, at the first one after which most blocks fit.
     """
     starts = range(first, min(first + size, end - size * _FEWEST_BLOCKS + 1))
-    start = min(starts, key=lambda at: (network.foreign(at + size, size), -((end - at) // size)))
+    start = min(starts, key=lambda at: (network.carried(at + size, size), -((end - at) // size)))
     blocks = []
     for at in range(start, end - size + 1, size):
         places: dict[str, int] = {}
@@ -365,8 +364,8 @@ def _aligned(
 # ---- the network with loops ------------------------------------------------------------------
 
 
-class _Renamed:
-    """The names that a run of blocks has in the folded network."""
+class _BlockLoop:
+    """The loop over a run of equal blocks, with its tensors renamed."""
 
     def __init__(self, network: _Network, run: _Run, taken: set[str]) -> None:
         self.run = run
@@ -460,7 +459,7 @@ def _folded(network: _Network, runs: Sequence[_Run]) -> FoldedNetwork:
     workload = spec.workload
     taken = {*workload.tensors, *(v for e in workload.einsums for v in e.rank_variables)}
     taken |= {rank for e in workload.einsums for a in e.accesses for rank in a.ranks}
-    loops = [_Renamed(network, run, taken) for run in runs]
+    loops = [_BlockLoop(network, run, taken) for run in runs]
     owner = {
         name: loop
         for loop in loops
@@ -506,7 +505,7 @@ def _folded(network: _Network, runs: Sequence[_Run]) -> FoldedNetwork:
     return FoldedNetwork(folded, frozenset(exchanged), frozenset(cut), frozenset(owner))
 
 
-def _mapping(network: _Network, loops: Sequence[_Renamed], accessed: Collection[str]) -> Branch:
+def _mapping(network: _Network, loops: Sequence[_BlockLoop], accessed: Collection[str]) -> Branch:
     """Return the mapping with the loops in place of the blocks."""
     root = network.spec.mapping
     nodes: list[Loop | Holder] = []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import polylat
 from benchmarks.network_inputs import transformer
 from builders import compute, einsum, leaf, loop, memory, nested, spec, storage, with_energies
+from disagreeing import Case
 from networks_of_blocks import draw
 from polylat import PolylatError, Report, Spec
 from polylat.engine import folded_network
@@ -51,7 +52,16 @@ def figures(report: Report) -> Data:
 
 def is_folded(report: Report) -> bool:
     """Whether the figures are those of a folded network."""
-    return report.choice.lowered.spec is not report.given
+    return report._is_folded
+
+
+def folded_report(case: Case) -> Report | None:
+    """The report of a network that is folded if it can be; None where it is illegal."""
+    try:
+        with folded_from(0):
+            return polylat.analyze(Spec.from_dict(case.spec), **case.options)
+    except PolylatError:
+        return None
 
 
 def whole(given: Spec, **options: Any) -> Report:
@@ -98,26 +108,17 @@ def chain(blocks: int, *, resident: bool = False) -> Data:
 @given(st.integers(0, 10**9))
 def test_a_loop_over_equal_blocks_has_the_figures_of_the_network(seed: int) -> None:
     case = draw(seed)
-    try:
-        network = Spec.from_dict(case.spec)
-        with folded_from(0):
-            report = polylat.analyze(network, **case.options)
-    except PolylatError:
-        return
-    if is_folded(report):
-        assert figures(report) == figures(whole(network, **case.options))
+    report = folded_report(case)
+    if report is not None and is_folded(report):
+        assert figures(report) == figures(whole(Spec.from_dict(case.spec), **case.options))
 
 
 def test_random_networks_are_folded() -> None:
     """Enough draws are folded, and enough are not because their blocks may overlap."""
     folded, refused = 0, 0
     for seed in range(18):
-        case = draw(seed)
-        try:
-            network = Spec.from_dict(case.spec)
-            with folded_from(0):
-                report = polylat.analyze(network, **case.options)
-        except PolylatError:
+        report = folded_report(draw(seed))
+        if report is None:
             continue
         folded += is_folded(report)
         refused += not is_folded(report) and fold_equal_blocks(report.given) is not None
