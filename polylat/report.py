@@ -448,7 +448,8 @@ def analyze(
         exact=choice.exact,
         unsettled=tuple(order for order in ORDERS if order not in solutions),
         given=spec,
-        choice=choice,
+        # Of explicit schedules, those in turn are as large as all others together.
+        choice=replace(choice, in_turn=None),
         accounted=accounted,
         options=options,
     )
