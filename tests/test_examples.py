@@ -202,6 +202,7 @@ def recurrent(name: str, **variables: Any) -> polylat.Report:
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "latency", "ring", "busy"),
     [
@@ -246,6 +247,7 @@ def test_state_space_layer(variables: dict[str, Any], ring: int) -> None:
     assert report.roofline == 3 * 4 * 4096 * 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "latency", "ring"),
     [

@@ -44,6 +44,7 @@ def exact(value: Any) -> Any:
     return None if value is None else Fraction(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASCADES + MOTIVATING + RECURRENT, ids=title)
 def test_known_answers(case: Data) -> None:
     """Latencies, bounds, tile iterations and accesses; None where the mapping is illegal."""
@@ -64,6 +65,7 @@ S, P = "Sequential", "Pipeline"
 BACKGROUND = {"background": ["o2@SRAM"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("splits", "options", "expected"),
     [
@@ -192,6 +194,7 @@ def changed(name: str, pipelines: bool = True, every: bool = False, **options: A
     return oracle.Model(oracle.read_problem(data, pipelines), **{**case["options"], **options})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_causality_in_every_order(name: str) -> None:
     """No value moves before it exists, no tile is used before it has arrived."""
@@ -255,6 +258,7 @@ def test_orders_agree_where_all_is_sequential_and_streams() -> None:
     assert found > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_pipelines_do_not_slow_the_program_order(name: str) -> None:
     """Every Sequential as a Pipeline: never slower, without background, where both exist."""
@@ -265,6 +269,7 @@ def test_pipelines_do_not_slow_the_program_order(name: str) -> None:
         assert two.latency <= one.latency
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_slower_actions_make_no_static_order_faster(name: str) -> None:
     """Larger durations, latencies and setups: program and skew are max-plus."""

@@ -7,6 +7,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import oracle
@@ -27,6 +28,7 @@ def model_of(data: Data, options: Data) -> oracle.Model | None:
         return None
 
 
+@pytest.mark.slow
 def test_about_half_of_the_cascades_are_legal() -> None:
     """And their states are read by the Einsum itself, by an earlier one, and filled."""
     found: Counter[str] = Counter()

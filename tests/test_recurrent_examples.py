@@ -221,6 +221,7 @@ LONGER: list[Row] = [
 ROWS = [*SCANS, *HELD, *LOADS, *STAGES, *RINGS, *BATCHES, *ATTENTION, *FUSEMAX, *LONGER]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "options", "expected"), [pytest.param(*row[1:], id=row[0]) for row in ROWS]
 )

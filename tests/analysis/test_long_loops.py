@@ -35,6 +35,7 @@ def _peaks(report: polylat.Report) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "options"),
     [

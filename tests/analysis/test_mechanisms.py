@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 
 import polylat
@@ -13,6 +14,7 @@ from strategies import Data, cascades
 FEWER = settings(max_examples=max(10, settings().max_examples // 2))
 
 
+@pytest.mark.slow
 @FEWER
 @given(cascades())
 def test_each_row_is_an_analysis(case: tuple[Data, Data]) -> None:

@@ -111,6 +111,7 @@ def test_a_link_delays_a_pipeline() -> None:
     assert analyzed(data, staged="a").latency == 14 + 2 + 10 + 2 + 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("options", [{}, {"staged": "all", "granularity": "full"}], ids=str)
 def test_verified(name: str, options: Data) -> None:
@@ -119,6 +120,7 @@ def test_verified(name: str, options: Data) -> None:
     report.verify()
 
 
+@pytest.mark.slow
 @given(networked_cascades(max_einsums=2))
 @settings(max_examples=15)
 def test_random_schedules_are_verified(case: tuple[Data, Data]) -> None:
@@ -213,6 +215,7 @@ def test_explored() -> None:
     assert best.latency == best.report.latency
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mesh_1d_tiles", "two_einsums", "bank_strides"])
 def test_formulas(name: str) -> None:
     data = INPUTS[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from reports import transfers
 from served_ahead import models_with_hosts, places_on_ports
 
 FEWER = settings(
-    max_examples=max(settings().max_examples // 3, 30),
+    max_examples=max(settings().max_examples // 3, 10),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
@@ -47,6 +48,7 @@ def test_the_older_one_of_two_tasks_is_known(model: Model, seed: int) -> None:
     assert older.tolist() == (place[one] < place[two]).tolist()
 
 
+@pytest.mark.slow
 @FEWER
 @given(models_with_hosts((5, 9)), st.data())
 def test_older_tasks_are_older_in_all_of_their_boxes(model: Model, data: st.DataObject) -> None:

@@ -154,6 +154,7 @@ def somewhat_long_cascades(draw: st.DrawFn) -> tuple[Data, Data]:
     return data, options
 
 
+@pytest.mark.slow
 @FEWER
 @given(somewhat_long_cascades(), st.data())
 def test_precedences_of_all_members_are_those_of_the_explicit_engine(

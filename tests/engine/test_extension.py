@@ -79,6 +79,7 @@ def analyzed(name: str) -> Report:
 # Random cascades ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @MANY
 @given(seed=SEEDS)
@@ -87,6 +88,7 @@ def test_extrapolated_is_visited(part: int, seed: int) -> None:
     assert differences(*draw(PARTS * seed + part)) == []
 
 
+@pytest.mark.slow
 @FEWER
 @given(cases(fewest=60, most=300))
 def test_visited_is_by_brute_force(case: Case) -> None:
@@ -107,6 +109,7 @@ def test_visited_is_by_brute_force(case: Case) -> None:
     }
 
 
+@pytest.mark.slow
 def test_most_draws_are_legal_and_extrapolated() -> None:
     """The property above says something."""
     found = [compare(*draw(seed), checks=()) for seed in range(25)]
@@ -262,6 +265,7 @@ def test_known_latency(name: str) -> None:
     assert (report.latency, report.exact) == (LATENCIES[name], True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATENCIES)
 def test_known_case_is_as_if_visited(name: str) -> None:
     assert differences(*known(name)) == []

@@ -164,6 +164,7 @@ def served_in_order(model: Model) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_long_recurrences(name: str) -> None:
     """At any number of steps the order is proven, from as many tile iterations."""

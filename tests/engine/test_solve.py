@@ -91,6 +91,7 @@ def test_same_report(case: tuple[Data, Data]) -> None:
             assert other.peak == mine.peak
 
 
+@pytest.mark.slow
 @FEWER
 @given(long_cascades(), st.data())
 def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> None:
@@ -243,6 +244,7 @@ def test_uniform_pipeline(durations: list[int], tiles: int, slots: int | None) -
     assert sum(report.critical_totals.values()) == expected
 
 
+@pytest.mark.slow
 @given(DURATIONS, st.integers(2, 6))
 @example([1, 1, 17, 25], 3)  # without ports three tiles at once, all 42
 @example([40, 3, 1, 2, 43], 5)  # the stages begin to wait for space at different tiles

@@ -256,6 +256,7 @@ def test_what_is_not_explored_is_as_the_input_says() -> None:
     assert result.report.slots == 3
 
 
+@pytest.mark.slow
 def test_results_of_long_loops_are_those_of_analyze() -> None:
     """Where not all tile iterations are visited."""
     spec = polylat.load(*ATTENTION)

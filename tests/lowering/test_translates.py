@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def test_translates(text: str, want: str, data: st.DataObject) -> None:
     assert got == expected
 
 
+@pytest.mark.slow
 def test_relations_that_isl_does_not_decide_are_not_sampled() -> None:
     """The search for a sample of this mapping did not end."""
     case = draw_case(1016784)

@@ -38,6 +38,7 @@ from polylat.proof.verify import checked_schedule, verify
 from recurrent import access, einsum
 from recurrent_cascades import recurrent_cascades
 from reports import explicit_up_to, report_or_none
+from thinned import thinned
 
 Data = dict[str, Any]
 
@@ -69,7 +70,7 @@ def test_a_long_recurrence_is_certified(name: str) -> None:
     assert any("recurrence" in note for note in certificate.notes)
 
 
-POINTWISE = RECURRENT_LEGAL[::3]
+POINTWISE = thinned(RECURRENT_LEGAL, 3)
 """The cases whose rules are also proven at every point, one by one."""
 
 
@@ -261,6 +262,7 @@ def stencil(steps: int, size: int, tile: int, place: int) -> Data:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"staged": "h"}, {"background": "h"}], ids=str)
 @pytest.mark.parametrize(("steps", "size", "tile"), [(6, 8, 4), (300, 400, 20)])
 def test_fills_of_a_stencil(steps: int, size: int, tile: int, options: Data) -> None:

@@ -82,6 +82,7 @@ def other_values(value: Any) -> list[Any]:
     raise AssertionError(f"no other value of {type(value)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["background", "pipeline", "sequential", "periodic", "bracket"])
 @pytest.mark.parametrize("field", [*(f.name for f in fields(Report)), *DERIVED])
 def test_every_replaced_field_is_refused(name: str, field: str) -> None:
