@@ -212,6 +212,8 @@ def simulated_services(model: Model, most: int) -> Simulation | None:
 
 
 _Signature = tuple[tuple[tuple[int, int], ...], tuple[int, ...], tuple[int, ...]]
+_Rank = tuple[bool, tuple[int, ...], int]
+"""(background, logical date, number within the tile iteration): the least is served first."""
 _Visit = tuple[int, int, dict[int, Digits]]
 """(time, number of services so far, family → its first event that is not known)"""
 
@@ -257,6 +259,8 @@ class _Run:
             families.ready.get((s.leaf, s.sequence), families.start[s.leaf]) for s in streams
         ]
         self.dates: dict[tuple[int, Digits], tuple[int, ...]] = {}
+        # Of the last tile iteration of each stream: most streams wait for several services.
+        self.ranks: list[tuple[Digits, _Rank]] = [(END, (False, (), 0))] * len(streams)
         self.log: list[tuple[int, int, Digits]] = []
         self.leaps: list[_Leap] = []
         self.visited: dict[_Signature, list[_Visit]] = {}
@@ -345,8 +349,14 @@ class _Run:
         for kept in (events, state.known[self.opens[number]]):
             kept.forget(state.now - self.kept)
 
-    def _rank(self, number: int, digits: Digits) -> tuple[bool, tuple[int, ...], int]:
-        stream = self.streams[number]
+    def _rank(self, number: int, digits: Digits) -> _Rank:
+        last, found = self.ranks[number]
+        if last != digits:
+            found = self._rank_of(self.streams[number], digits)
+            self.ranks[number] = digits, found
+        return found
+
+    def _rank_of(self, stream: Stream, digits: Digits) -> _Rank:
         date = self._date(stream.leaf, digits)
         ahead = self.model.ahead
         if ahead is not None:
