@@ -143,7 +143,7 @@ FITTING = {
         "_wide_matrix": INDICES,
     },
     "engine/service_simulation.py": {
-        "_Run._rank": INDICES,
+        "_Run._rank_of": INDICES,
         "_Run._date": INDICES,
     },
     "engine/service_table.py": {
