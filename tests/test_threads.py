@@ -330,8 +330,9 @@ def test_every_order_of_sets(expected: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_another_order_of_sets(expected: dict[str, str]) -> None:
-    assert run_program(sys.executable, NAMES, PYTHONHASHSEED="2") == expected
+@pytest.mark.parametrize("seed", ["0", "2"])
+def test_more_orders_of_sets(expected: dict[str, str], seed: str) -> None:
+    assert run_program(sys.executable, NAMES, PYTHONHASHSEED=seed) == expected
 
 
 def other_pythons() -> list[Path]:

@@ -1,4 +1,4 @@
-"""Long lists of cases: all of them in the profile ``nightly``, some otherwise."""
+"""Long lists of cases, of which only the profile ``nightly`` runs all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 
 def thinned(cases: Sequence[Case], every: int) -> list[Case]:
-    """The first of every few cases, and the last one; all cases in the profile ``nightly``."""
+    """Every `every`-th case, and the last one; all cases in the profile ``nightly``."""
     if NIGHTLY or not cases:
         return list(cases)
     found = list(cases[::every])

@@ -25,6 +25,7 @@ from polylat.analysis.sensitivity import NO_TIME
 from polylat.views.text import explanation_text
 from reports import explicit_up_to, report_or_none
 from strategies import long_cascades
+from thinned import NIGHTLY
 
 Data = dict[str, Any]
 FEWER = settings(
@@ -32,7 +33,7 @@ FEWER = settings(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 WHOLE = 10**9
-MOST = 6_000
+MOST = 20_000 if NIGHTLY else 6_000
 """Largest number of tile iterations of a draw: all are visited, for comparison."""
 ORDERS = st.sampled_from(("program", "skew", "oldest"))
 RANGE = re.compile(r"between ([\d.,]+) and ([\d.,]+); not determined")

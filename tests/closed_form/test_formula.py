@@ -156,7 +156,7 @@ def test_motivating_cascade() -> None:
     ],
 )
 def test_cascade_at_every_point(name: str, options: Data) -> None:
-    """Small sizes and a large one, throughputs 1 to 3: every order and every bound."""
+    """Sizes 1 to 6 and two large ones, throughputs 1 to 3: every order and every bound."""
     limits = {"M": None, "DRAM.throughput": (1, 3)}
     formula = polylat.symbolic(example(name), limits, **options)
     base = example(name)
