@@ -448,7 +448,7 @@ def analyze(
         exact=choice.exact,
         unsettled=tuple(order for order in ORDERS if order not in solutions),
         given=spec,
-        # Of explicit schedules, those in turn are as large as all others together.
+        # Schedules of visited tile iterations are large, and these are no longer needed.
         choice=replace(choice, in_turn=None),
         accounted=accounted,
         options=options,

@@ -79,8 +79,8 @@ class Figures:
     given
         The input, with its splits as the options say.
     choice
-        The schedule that the figures are of, without those in turn that were not chosen. Its model
-        may be that of the folded network, see `polylat.engine.folded_network`.
+        The schedule that the figures are of, with None as `in_turn`. Its model may be that of the
+        folded network, see `polylat.engine.folded_network`.
     accounted
         AccelForge's accounting of the mapping in `choice`.
     options

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
 import polylat
 from polylat.characters import escape_hidden
 from polylat.cli.output import BAD_INPUT, examples, print_result
 from polylat.errors import InterruptedExplorationError, PolylatError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["main"]
 
@@ -61,7 +63,9 @@ class _Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        # Without importing the commands.
+        # Without importing the commands, which `click.Group` does to find hidden ones.
+        from click.shell_completion import CompletionItem
+
         found = [
             CompletionItem(name, help=text)
             for name, (_, text) in _COMMANDS.items()

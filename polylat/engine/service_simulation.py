@@ -258,9 +258,8 @@ class _Run:
         self.opens = [
             families.ready.get((s.leaf, s.sequence), families.start[s.leaf]) for s in streams
         ]
-        self.dates: dict[tuple[int, Digits], tuple[int, ...]] = {}
-        # Of the last tile iteration of each stream: most streams wait for several services.
-        self.ranks: list[tuple[Digits, _Rank]] = [(END, (False, (), 0))] * len(streams)
+        # (stream, tile iteration) → rank: most streams wait for several services.
+        self.ranks: dict[tuple[int, Digits], _Rank] = {}
         self.log: list[tuple[int, int, Digits]] = []
         self.leaps: list[_Leap] = []
         self.visited: dict[_Signature, list[_Visit]] = {}
@@ -350,10 +349,10 @@ class _Run:
             kept.forget(state.now - self.kept)
 
     def _rank(self, number: int, digits: Digits) -> _Rank:
-        last, found = self.ranks[number]
-        if last != digits:
+        found = self.ranks.get((number, digits))
+        if found is None:
             found = self._rank_of(self.streams[number], digits)
-            self.ranks[number] = digits, found
+            self.ranks[number, digits] = found
         return found
 
     def _rank_of(self, stream: Stream, digits: Digits) -> _Rank:
@@ -368,14 +367,10 @@ class _Run:
         return stream.late, date, stream.sequence
 
     def _date(self, leaf: int, digits: Digits) -> tuple[int, ...]:
-        found = self.dates.get((leaf, digits))
-        if found is None:
-            columns = np.array(digits, dtype=np.int64).reshape(-1, 1)
-            skewed = date_columns(self.model.layout.tiles[leaf], columns, self.model.shifts)[1]
-            padding = len(self.model.graph.dates.skew) - len(skewed)
-            found = (*(int(column[0]) for column in skewed), *(0 for _ in range(padding)))
-            self.dates[leaf, digits] = found
-        return found
+        columns = np.array(digits, dtype=np.int64).reshape(-1, 1)
+        skewed = date_columns(self.model.layout.tiles[leaf], columns, self.model.shifts)[1]
+        padding = len(self.model.graph.dates.skew) - len(skewed)
+        return (*(int(column[0]) for column in skewed), *(0 for _ in range(padding)))
 
     # Leaps: repetitions are skipped.
 
