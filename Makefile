@@ -21,6 +21,9 @@ DOCS := $(VENV)/.docs
 RELEASE := $(VENV)/.release
 ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 
+# The tests start hundreds of processes, which would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo pictures docs notebooks test test-quick test-lowest test-newest nightly lint format bench bench-smoke \
 	truth accelforge soak wheel-smoke clean
 

@@ -2,12 +2,14 @@
 
 HYPOTHESIS_PROFILE chooses a profile: ``dev`` (default), ``ci`` (the same examples every time),
 ``quick`` (a few, the same every time, not shrunk) or ``nightly`` (many). A failure prints the blob
-that reproduces it.
+that reproduces it. The profile also limits the cases of parametrized tests: ``quick`` runs a few of
+each, ``ci`` some of those marked as slow, the others all.
 """
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -15,22 +17,41 @@ from hypothesis import HealthCheck, Phase, settings
 import polylat
 from builders import EXAMPLE, EXAMPLES
 from polylat import Report, Spec
+from thinned import spread
 
 # Times on shared machines are not comparable, and large random cascades are slow.
 _COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("dev", _COMMON, max_examples=100)
-settings.register_profile("ci", _COMMON, max_examples=24, derandomize=True, database=None)
+settings.register_profile("ci", _COMMON, max_examples=12, derandomize=True, database=None)
 settings.register_profile(
     "quick",
     _COMMON,
-    max_examples=15,
+    max_examples=5,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],
 )
 settings.register_profile("nightly", _COMMON, max_examples=5000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "dev")
+settings.load_profile(PROFILE)
+
+
+def most_cases(item: pytest.Item) -> int | None:
+    """Largest number of cases of a test under the profile; None without a limit."""
+    if PROFILE == "quick":
+        return 4
+    return 48 if PROFILE == "ci" and item.get_closest_marker("slow") else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test with more cases than its profile runs, keep some, evenly spaced."""
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        cases[item.nodeid.partition("[")[0]].append(item)
+    kept = {item for group in cases.values() for item in spread(group, most_cases(group[0]))}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(scope="session")

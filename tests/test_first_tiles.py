@@ -187,6 +187,7 @@ def test_units_have_equal_tiles() -> None:
         polylat.analyze(Spec.from_dict(data))
 
 
+@pytest.mark.slow
 @settings(max_examples=max(settings().max_examples // 10, 4))
 @given(st.integers(0, 2**63))
 def test_extrapolated_is_visited(seed: int) -> None:
@@ -194,6 +195,7 @@ def test_extrapolated_is_visited(seed: int) -> None:
     assert compare(*draw_first_tiles(seed, *SMALL)).differences == []
 
 
+@pytest.mark.slow
 def test_first_tiles_are_extrapolated() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()

@@ -91,6 +91,7 @@ def test_one_leaf(data: Data, operations: int, results: int) -> None:
     assert report.verify().latency == report.latency
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [CASES["2^63 operations"][0], CASES["64 ranks"][0]])
 def test_the_commands(data: Data, tmp_path: Path) -> None:
     file = tmp_path / "mapping.yaml"

@@ -416,6 +416,7 @@ def legal(data: Data, **options: Any) -> oracle.Model:
         raise
 
 
+@pytest.mark.slow
 @modest
 @given(cascades())
 def test_latencies_are_above_the_bounds(cascade: Cascade) -> None:
@@ -442,6 +443,7 @@ def test_one_leaf_has_the_latency_of_its_busiest_port(cascade: Cascade) -> None:
     assert set(oracle.latencies(model).values()) == {oracle.resource_bound(model)}
 
 
+@pytest.mark.slow
 @modest
 @given(cascades())
 def test_orders_agree_where_all_is_sequential(cascade: Cascade) -> None:
@@ -456,6 +458,7 @@ def test_orders_agree_where_all_is_sequential(cascade: Cascade) -> None:
     assert found == {oracle.barrier_bound(model)}
 
 
+@pytest.mark.slow
 @modest
 @given(cascades())
 def test_pipelines_do_not_slow_the_program_order(cascade: Cascade) -> None:

@@ -248,6 +248,7 @@ def streaming_models() -> Iterator[tuple[str, oracle.Model]]:
             yield name, model
 
 
+@pytest.mark.slow
 def test_orders_agree_where_all_is_sequential_and_streams() -> None:
     """The same latency for all orders, and it is the barrier bound."""
     found = 0

@@ -225,6 +225,7 @@ def test_extrapolated_is_visited(seed: int) -> None:
     assert compare(*draw_padded(seed, *SMALL)).differences == []
 
 
+@pytest.mark.slow
 def test_padding_is_extrapolated() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()

@@ -66,6 +66,7 @@ def module_caches() -> dict[str, Any]:
 # Threads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [False, True], ids=["own input", "shared input"])
 def test_eight_threads(expected: dict[str, str], share: bool) -> None:
     clear_caches()
@@ -324,6 +325,7 @@ def run_program(python: Path | str, names: tuple[str, ...], **environment: str) 
     return found
 
 
+@pytest.mark.slow
 def test_every_order_of_sets(expected: dict[str, str]) -> None:
     """This process has a random seed, so that the seed of each run is another one."""
     assert run_program(sys.executable, LIGHT, PYTHONHASHSEED="1") == light(expected)

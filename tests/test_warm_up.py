@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from builders import EXAMPLE, ROOT
 
 CODE = """
@@ -31,6 +33,7 @@ print(sorted(compiled() - before))
 """
 
 
+@pytest.mark.slow
 def test_what_is_compiled_in_advance_is_all() -> None:
     """No analysis and no exploration compiles another function, or for other types."""
     arguments = [*EXAMPLE, str(ROOT / "examples" / "attention.yaml")]

@@ -1,4 +1,4 @@
-"""Long lists of cases, of which only the profile ``nightly`` runs all."""
+"""Long lists of cases, of which most profiles run some and ``nightly`` all."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ def thinned(cases: Sequence[Case], every: int) -> list[Case]:
         return list(cases)
     found = list(cases[::every])
     return found if (len(cases) - 1) % every == 0 else [*found, cases[-1]]
+
+
+def spread(cases: Sequence[Case], most: int | None) -> list[Case]:
+    """At most `most` of the cases, evenly spaced: with the first and the last; None for all."""
+    if most is None or len(cases) <= most:
+        return list(cases)
+    return [cases[k * (len(cases) - 1) // (most - 1)] for k in range(most)]

@@ -24,7 +24,7 @@ from reports import analyzed
 from strategies import Data, cascades
 from thinned import thinned
 
-FEWER = settings(max_examples=max(10, settings().max_examples // 4))
+FEWER = settings(max_examples=max(5, settings().max_examples // 4))
 """A case is some twenty analyses."""
 
 

@@ -11,7 +11,7 @@ from polylat.spec.mapping import Sequential
 from reports import analyzed
 from strategies import Data, cascades
 
-FEWER = settings(max_examples=max(10, settings().max_examples // 2))
+FEWER = settings(max_examples=max(5, settings().max_examples // 2))
 
 
 @pytest.mark.slow

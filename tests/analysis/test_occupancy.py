@@ -89,7 +89,7 @@ def check_same(some: Occupancy, every: Occupancy, times: list[Fraction]) -> None
 
 
 @settings(
-    max_examples=max(settings().max_examples // 4, 10),
+    max_examples=max(settings().max_examples // 4, 5),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(long_cascades(), st.integers(0, 2**32), st.booleans())

@@ -124,6 +124,7 @@ def _longer(data: Data) -> Data:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slots", "interval"), [(2, 72), (3, 48), (4, 36)])
 def test_steps_that_repeat_after_some(slots: int, interval: int) -> None:
     """With three slots the steps take 54, 54 and 36 in turn: no more than the latency has."""

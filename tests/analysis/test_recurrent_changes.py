@@ -35,7 +35,7 @@ from reports import analyzed
 
 Data = dict[str, Any]
 
-FEWER = settings(max_examples=max(10, settings().max_examples // 4))
+FEWER = settings(max_examples=max(5, settings().max_examples // 4))
 """A case is some twenty analyses."""
 
 
@@ -358,6 +358,7 @@ def test_json_and_text() -> None:
 # --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @FEWER
 @given(recurrent_cascades())
 def test_every_change_is_the_analysis_of_its_file(

@@ -94,6 +94,7 @@ def bars(report: Report, window: tuple[Any, Any]) -> dict[Any, Bar]:
 # Random cascades ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @SEEDS
 @given(CASES)
 def test_critical_path(case: tuple[Data, Data]) -> None:
@@ -219,6 +220,7 @@ def test_curves(case: tuple[Data, Data], data: st.DataObject) -> None:
         assert found == expected
 
 
+@pytest.mark.slow
 @SEEDS
 @given(CASES)
 def test_slopes_are_derivatives(case: tuple[Data, Data]) -> None:
@@ -237,6 +239,7 @@ def test_slopes_are_derivatives(case: tuple[Data, Data]) -> None:
                 assert near == found.latency + sign * slope * little
 
 
+@pytest.mark.slow
 @SEEDS
 @given(CASES, st.data())
 def test_bars_of_a_window(case: tuple[Data, Data], data: st.DataObject) -> None:
@@ -249,6 +252,7 @@ def test_bars_of_a_window(case: tuple[Data, Data], data: st.DataObject) -> None:
     assert bars(some, window) == bars(every, window)
 
 
+@pytest.mark.slow
 @FEWER
 @given(CASES, st.data())
 def test_occupancy_at_any_time(case: tuple[Data, Data], data: st.DataObject) -> None:

@@ -207,6 +207,7 @@ def test_everything_scaled(case: tuple[Data, Data], scale: Fraction) -> None:
 # At real size ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_attention_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Breakpoints are found from samples elsewhere: no more tile iterations are visited."""
     with explicit_up_to(0):

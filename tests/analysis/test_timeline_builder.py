@@ -27,11 +27,11 @@ from strategies import cascades, long_cascades
 
 Data = dict[str, Any]
 FEW = settings(
-    max_examples=max(settings().max_examples // 5, 10),
+    max_examples=max(settings().max_examples // 5, 5),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 FEWER = settings(FEW, max_examples=max(settings().max_examples // 16, 6))
-SOME = settings(max_examples=max(settings().max_examples // 2, 15))
+SOME = settings(max_examples=max(settings().max_examples // 2, 5))
 WHOLE = 10**9
 
 
@@ -282,6 +282,7 @@ def test_folded_timelines_unfold(case: tuple[Data, Data]) -> None:
     check_folded(report, whole, 60)
 
 
+@pytest.mark.slow
 @FEWER
 @given(long_cascades(), st.data())
 def test_periodic_schedules_have_the_same_bars(
@@ -318,6 +319,7 @@ def test_periodic_schedules_have_the_same_bars(
     check_folded(some, every.timeline(fold=False, limit=WHOLE), 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("background", ["o2", ()])
 def test_slack_from_a_sample_of_tile_iterations(
     background: str | tuple[()], monkeypatch: pytest.MonkeyPatch

@@ -33,7 +33,7 @@ FEWER = settings(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 WHOLE = 10**9
-MOST = 20_000 if NIGHTLY else 6_000
+MOST = 20_000 if NIGHTLY else 3_000
 """Largest number of tile iterations of a draw: all are visited, for comparison."""
 ORDERS = st.sampled_from(("program", "skew", "oldest"))
 RANGE = re.compile(r"between ([\d.,]+) and ([\d.,]+); not determined")

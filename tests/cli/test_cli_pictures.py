@@ -170,6 +170,7 @@ def test_progress_is_shown_after_a_second() -> None:
     assert "thinking" not in shown("-c", code.format(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "last"),
     [
@@ -267,6 +268,7 @@ def test_nothing_is_said_of_what_was_not_evaluated() -> None:
     assert "no Dask scheduler answers at nowhere" in done.stderr
 
 
+@pytest.mark.slow
 def test_pictures_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pictures in docs/ are those that the script draws; Matplotlib's layout is its own."""
     matplotlib = pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")

@@ -79,6 +79,7 @@ def same(one: Any, other: Any, values: dict[Any, range]) -> None:
         assert one.subs(at) == other.subs(at), at
 
 
+@pytest.mark.slow
 def test_streamed_is_the_roofline() -> None:
     """One Einsum without separate transfers takes what its busiest component takes."""
     formula = polylat.symbolic(Spec.from_dict(one_einsum()), ["M", "DRAM.read.throughput"])
@@ -111,6 +112,7 @@ def test_one_slot_against_two() -> None:
         assert formula.fewest_slots(M=size) == min(size, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durations", [(2, 2, 2), (3, 1, 3), (2, 5, 4), (1, 2, 3, 4)])
 def test_pipeline_of_stages(durations: tuple[int, ...]) -> None:
     """The sum of all stages, and the largest of them once more per further iteration."""
@@ -161,7 +163,7 @@ def test_cascade_at_every_point(name: str, options: Data) -> None:
     formula = polylat.symbolic(example(name), limits, **options)
     base = example(name)
     granularity = formula.options["granularity"]
-    for size in thinned((1, 2, 3, 4, 5, 6, 33, 64), 2):
+    for size in thinned((1, 2, 3, 4, 5, 6, 33, 64), 3):
         for throughput in range(1, 4):
             first, second = formula.parameters
             changed = second.apply(first.apply(base, size), Fraction(1, throughput))
@@ -190,7 +192,7 @@ def random_case(seed: int) -> tuple[Data, Data, str, str | None]:
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(
     st.integers(0, 10**6),
     st.sets(st.integers(1, 20), min_size=3, max_size=9),
@@ -216,6 +218,7 @@ def test_random_cascades(seed: int, sizes: set[int], throughputs: set[int]) -> N
     assert compare(data, options, formula, box).found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [({}, "3*M + 30*ceiling(M/4)"), ({"staged": "a@SRAM"}, "Max(46, 3*M + 30*ceiling(M/4))")],
@@ -249,6 +252,7 @@ def test_sizes_that_tiles_do_not_divide(options: Data, wanted: str) -> None:
         assert formula.expression.subs(formula.symbols[0], size) == formula(M=size)
 
 
+@pytest.mark.slow
 def test_two_sizes() -> None:
     """Two nested loops: the formula is multilinear in their sizes."""
     data = one_einsum()
@@ -292,6 +296,7 @@ def test_fixed_latencies(rigid: bool) -> None:
     assert inside >= (20 if rigid else 35)
 
 
+@pytest.mark.slow
 def test_report_at_a_point() -> None:
     """The analysis behind a value, with its certificate."""
     report = untapped().report(M=3, DRAM_throughput=2)
@@ -401,6 +406,7 @@ def test_design_questions() -> None:
     assert "2.875" in str(bends)
 
 
+@pytest.mark.slow
 def test_first_faster_in_the_limit() -> None:
     """The least size at which one line is below another one, far beyond where they begin."""
     quick = polylat.symbolic(Spec.from_dict(stages(1, 1, 99)), ["M"])
@@ -431,6 +437,7 @@ def test_sweep() -> None:
     assert len(formula.breakpoints("DRAM.throughput", M=4).plot().axes[0].lines) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stride", "taps"), [(1, 3), (2, 3), (2, 1), (3, 2)])
 def test_footprints(stride: int, taps: int) -> None:
     """Numbers of actions of a convolution, with sliding windows and strides."""

@@ -22,7 +22,7 @@ from reports import transfers
 from served_ahead import models_with_hosts, places_on_ports
 
 FEWER = settings(
-    max_examples=max(settings().max_examples // 3, 10),
+    max_examples=max(settings().max_examples // 3, 5),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 

@@ -46,7 +46,7 @@ from reports import explicit_up_to, transfers
 from strategies import holders, options_of_long
 
 FEWER = settings(
-    max_examples=max(settings().max_examples // 7, 15),
+    max_examples=max(settings().max_examples // 7, 5),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
@@ -503,6 +503,7 @@ def fills_out_of_order(write: str) -> Data:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "options"),
     [

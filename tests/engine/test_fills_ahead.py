@@ -121,7 +121,7 @@ def test_static_orders_are_sampled(
 
 
 @settings(
-    max_examples=max(settings().max_examples // 5, 20),
+    max_examples=max(settings().max_examples // 5, 5),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(models_with_hosts((3, 7)))
@@ -134,6 +134,7 @@ def test_sampled_schedules_are_those_of_all_tile_iterations(model: Model) -> Non
     event(f"orders: {sorted(sampled.solutions)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", ["1/2", "2/7"])
 def test_the_oldest_fill_is_sampled(write: str) -> None:
     """Idle ports take a fill by the date of its host, which the program and the dates do not."""
@@ -338,6 +339,7 @@ def test_a_long_mapping_in_every_order(more: int) -> None:
     assert rests == {40 if more == 0 else 36}
 
 
+@pytest.mark.slow
 def test_a_long_recurrence_is_bounded_and_not_called_exact() -> None:
     """Where no guess of the order is proven, two orders and a bound remain."""
     case = next(case for case in RECURRENT_LEGAL if case["name"] == "recurrent-116")
@@ -358,6 +360,7 @@ def test_a_long_mapping_is_certified() -> None:
     report.verify()
 
 
+@pytest.mark.slow
 def test_the_order_of_the_oldest_fill_is_certified() -> None:
     data = Spec.from_dict(fetched(write="1/2", trips=9_000))
     with explicit_up_to(0):

@@ -113,6 +113,7 @@ def test_a_loop_over_equal_blocks_has_the_figures_of_the_network(seed: int) -> N
         assert figures(report) == figures(whole(Spec.from_dict(case.spec), **case.options))
 
 
+@pytest.mark.slow
 def test_random_networks_are_folded() -> None:
     """Enough draws are folded, and enough are not because their blocks may overlap."""
     folded, refused = 0, 0
@@ -169,11 +170,13 @@ def test_fills_that_do_not_wait_for_the_sequential(monkeypatch: pytest.MonkeyPat
         assert figures(polylat.analyze(network, slots=1)) != figures(report)
 
 
+@pytest.mark.slow
 def test_holders_that_are_all_staged() -> None:
     network = Spec.from_dict(transformer(LAYERS))
     assert not is_folded(polylat.analyze(network, staged="all", granularity="tile"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{"background": "X4"}, {"slots": {"K4@SRAM": 1}}, {"staged": "Q4@SRAM"}],
@@ -189,6 +192,7 @@ def test_what_options_name_is_not_folded(options: Data) -> None:
     assert figures(report) == figures(whole(report.given, granularity="tile", **options))
 
 
+@pytest.mark.slow
 def test_a_capacity_is_checked_in_the_whole_network() -> None:
     network = Spec.from_dict(transformer(LAYERS))
     assert not is_folded(polylat.analyze(network, granularity="tile", enforce_capacity=True))

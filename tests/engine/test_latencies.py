@@ -117,6 +117,7 @@ def test_a_latency_belongs_to_the_last_of_the_tile_iterations_that_pass(
     assert report.verify().latency == report.latency
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [fetched, summed])
 def test_the_path_is_that_of_all_tile_iterations(make: Any) -> None:
     for tiles, inside, late in ((40, 3, 10), (7, 30, 11), (20, 6, 4)):
@@ -160,7 +161,7 @@ def test_latencies_differ_in_random_cascades() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()
 
-    @settings(max_examples=200, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=80, derandomize=True, database=None, deadline=None)
     @given(late_cascades())
     def count(case: tuple[Data, Data]) -> None:
         with explicit_up_to(0):

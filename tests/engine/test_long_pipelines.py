@@ -28,6 +28,7 @@ NAMES = (
 FEWER = settings(max_examples=max(settings().max_examples // 6, 6))
 
 
+@pytest.mark.slow
 @FEWER
 @given(
     st.lists(st.integers(1, 4), min_size=6, max_size=11),
@@ -51,6 +52,7 @@ def test_extrapolated_is_visited(
         assert getattr(some, name) == getattr(every, name), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stages", [8, 24])
 def test_exact(stages: int) -> None:
     """A million rows are exact; the multiplier, which all stages share, is the busiest port."""
@@ -61,6 +63,7 @@ def test_exact(stages: int) -> None:
     assert 0 <= report.latency - report.resource_bound < 1000
 
 
+@pytest.mark.slow
 def test_without_ports_more_iterations_are_sampled() -> None:
     """The orders keep their own, smaller sample; `verify` proves both schedules."""
     case = chain(10**4, [1, 2] * 6, read=16, write=16, bits=1)

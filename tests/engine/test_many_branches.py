@@ -36,12 +36,14 @@ def precedences(data: dict[str, Any]) -> int:
     return sum(len(rows.target) for rows in some if rows is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [sequential, NETWORKS["transformer"]])
 def test_precedences_grow_with_the_number_of_branches(network: Any) -> None:
     few, more, many = (precedences(network(size)) for size in (3, 6, 12))
     assert many - more == 2 * (more - few)
 
 
+@pytest.mark.slow
 def test_equal_blocks_are_sampled_in_as_many_rounds_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
 
@@ -58,6 +60,7 @@ def test_equal_blocks_are_sampled_in_as_many_rounds_as_few(monkeypatch: pytest.M
     assert rounds[0] == rounds[1] > 3
 
 
+@pytest.mark.slow
 def test_equal_blocks_are_scheduled_as_if_all_were_visited() -> None:
     spec = Spec.from_dict(pipelines(2, rows=250))
     with explicit_up_to(0):

@@ -17,6 +17,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "variable", "factor"), CASES)
 def test_same_latencies(number: int, variable: str, factor: int) -> None:
     """The orders that are settled have the explicit engine's latencies and bounds."""

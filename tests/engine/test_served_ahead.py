@@ -20,7 +20,7 @@ from polylat.schedule.extrapolation import NotPeriodicError
 from served_ahead import models_with_hosts, places_on_ports
 
 
-@settings(max_examples=max(settings().max_examples // 3, 30))
+@settings(max_examples=max(settings().max_examples // 3, 10))
 @given(models_with_hosts())
 def test_the_last_earlier_task_of_each_block(model: Model) -> None:
     graph, layout = model.graph, model.layout
@@ -48,7 +48,7 @@ def test_the_last_earlier_task_of_each_block(model: Model) -> None:
 
 
 @settings(
-    max_examples=max(settings().max_examples // 3, 30),
+    max_examples=max(settings().max_examples // 3, 10),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(models_with_hosts((5, 9)), st.data())

@@ -61,6 +61,7 @@ def inputs_of(number: int, factors: dict[str, int]) -> Inputs:
     return Inputs(lower(spec, options["granularity"], given_options), given_options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "factors"), REGIMES)
 def test_all_services(number: int, factors: dict[str, int]) -> None:
     """The simulation has every service of the explicit engine, at the same time."""
@@ -81,6 +82,7 @@ def test_all_services(number: int, factors: dict[str, int]) -> None:
         assert log.begin(tuple(digits[task][:depth])) == begin[task]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "factors"),
     [(1, {"m": 500}), (23, {"m": 300}), (52, {"m": 900}), (59, {"m": 300}), (80, {"m": 3000})],

@@ -38,7 +38,7 @@ from strategies import long_cascades
 Data = dict[str, Any]
 ORDERS = ("program", "skew", "oldest")
 FEWER = settings(
-    max_examples=max(settings().max_examples // 4, 10),
+    max_examples=max(settings().max_examples // 4, 5),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
@@ -62,6 +62,7 @@ def both(data: Data, options: Data, most: int = 4000) -> tuple[Report, Report]:
     return every, some
 
 
+@pytest.mark.slow
 @FEWER
 @given(long_cascades())
 def test_same_report(case: tuple[Data, Data]) -> None:
@@ -129,6 +130,7 @@ def test_attention(sizes: tuple[int, int], split: str) -> None:
     assert some.critical_totals == every.critical_totals
 
 
+@pytest.mark.slow
 def test_attention_of_any_size() -> None:
     """All orders are determined, at a cost that does not depend on the trip count."""
     once, more = (
@@ -142,6 +144,7 @@ def test_attention_of_any_size() -> None:
     assert more.verify().latency == more.latency
 
 
+@pytest.mark.slow
 @FEWER
 @given(st.sampled_from(LEGAL), st.integers(40, 400), st.integers(0, 3), st.sampled_from((1, 2, 3)))
 def test_outermost_loop(case: Data, factor: int, more: int, slots: int) -> None:
@@ -276,6 +279,7 @@ def test_no_capacity(durations: list[int]) -> None:
     assert report.latency == sum(durations) + (10**9 - 1) * max(durations)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "durations", [[1000, 14, 1001, 15], [999, 1000, 1], [29, 30, 31, 32], [997, 1, 1, 998]]
 )

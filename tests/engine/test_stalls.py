@@ -55,7 +55,7 @@ def test_results_move_on_with_what_enters(trips: int) -> None:
         }
 
 
-@settings(max_examples=max(settings().max_examples // 2, 10))
+@settings(max_examples=max(settings().max_examples // 2, 5))
 @given(st.integers(0, 2**63))
 def test_extrapolated_is_visited(seed: int) -> None:
     assert compare(*draw_late(seed)).differences == []

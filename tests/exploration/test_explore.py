@@ -41,7 +41,7 @@ from strategies import cascades
 Data = dict[str, Any]
 Draw = Any
 ATTENTION = [str(EXAMPLES / f"{name}.yaml") for name in ("attention", "attention_schedule")]
-FEWER = settings(max_examples=max(10, settings().max_examples * 2 // 5))
+FEWER = settings(max_examples=max(5, settings().max_examples * 2 // 5))
 OBJECTIVES = (("latency",), ("latency", "peak"), ("peak", "slots", "latency"), ("slots", "latency"))
 
 

@@ -31,7 +31,7 @@ from strategies import cascades
 
 Draw = Any
 Key = Hashable
-FEWER = settings(max_examples=max(10, settings().max_examples // 2))
+FEWER = settings(max_examples=max(5, settings().max_examples // 2))
 COUNTS = (1, 2, None)
 
 

@@ -107,6 +107,7 @@ def busy() -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [

@@ -20,7 +20,7 @@ Data = dict[str, Any]
 Draw = Callable[..., Any]
 Sizes = dict[str, tuple[int, int]]
 
-FEWER = settings(max_examples=max(10, settings().max_examples * 2 // 5))
+FEWER = settings(max_examples=max(5, settings().max_examples * 2 // 5))
 AXES = ("x", "y")
 
 

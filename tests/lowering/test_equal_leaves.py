@@ -125,6 +125,7 @@ def results(spec: Data, options: Data) -> object:
         return type(error), str(error)
 
 
+@pytest.mark.slow
 @modest
 @given(repeated())
 def test_results_do_not_depend_on_recognition(case: tuple[Data, Data]) -> None:
@@ -133,6 +134,7 @@ def test_results_do_not_depend_on_recognition(case: tuple[Data, Data]) -> None:
         assert results(*case) == found
 
 
+@pytest.mark.slow
 @modest
 @given(repeated())
 def test_the_oracle_agrees(case: tuple[Data, Data]) -> None:

@@ -255,6 +255,7 @@ def exchange(reader: Leaf, producer: Leaf, tensor: str, level: int) -> tuple[Exc
     return (Exchange(*pair, read.projection, written),)
 
 
+@pytest.mark.slow
 def test_random_mappings() -> None:
     """Lowering, proof and oracle agree."""
     outcomes: Counter[str] = Counter()

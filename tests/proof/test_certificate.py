@@ -77,7 +77,7 @@ def test_schedules_hold(case: tuple[Data, Data], order: str, pointwise: bool) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=20)
+@settings(max_examples=max(settings().max_examples // 2, 5))
 @given(long_cascades(), st.sampled_from(ORDERS))
 def test_periodic_schedules_hold(case: tuple[Data, Data], order: str) -> None:
     with explicit_up_to(0):

@@ -182,6 +182,7 @@ NAMESPACES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -241,6 +242,7 @@ def test_work_of_all_expressions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sized({"one": "len(range(300))"}, "one").workload.einsums
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["v{0}", "v{0} + 0*v{0}", "variables.v{0}", "max(v{0}, 1)"])
 def test_long_chains_of_variables(value: str) -> None:
     count = 1_500

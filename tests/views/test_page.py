@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,6 +119,7 @@ def test_first_answers(report: Report, attention: Report) -> None:
     assert "What would help</dt>" not in head and "Critical path</dt><dd>mac compute 99.9%" in head
 
 
+@pytest.mark.slow
 def test_pages_say_by_default_what_would_help(attention: Report) -> None:
     """For an attention block, too."""
     text = attention.to_html()

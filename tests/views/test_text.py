@@ -389,6 +389,7 @@ def test_colour_is_for_terminals() -> None:
     assert max(map(len, plain.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_of_many_loops_the_longest_steady_states(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
