@@ -224,25 +224,33 @@ def _solve(
             # Finer tile iterations have more streamed transfers, each with a setup and in bursts.
             # The schedule of coarser ones is none of theirs.
             raise
-    return _refined(solved, lowered, transfers, limit), lowered
+    return _refined(solver, solved, lowered, transfers, limit), lowered
 
 
 def _refined(
-    solved: Schedules, lowered: LoweredMapping, transfers: TransferOptions, limit: int
+    solver: Solver,
+    solved: Schedules,
+    lowered: LoweredMapping,
+    transfers: TransferOptions,
+    limit: int,
 ) -> Schedules:
     """Return schedules of the finest affordable tile iterations, where these are faster.
 
     Resolve one more loop at a time, of the leaf (or of all leaves at once) that lowers the latency
-    most, until it falls no further, or to a bound.
+    most, until it falls no further, or to a bound. Services of finer tile iterations are simulated
+    only if the order "oldest" of the coarser ones is proven: a simulation that finds no repetition
+    takes far longer than all other orders.
     """
     for _ in range(_REFINEMENTS):
         model = solved.model
         if (solved.least or 0) == Fraction(model.bound, model.costs.scale):
             break
-        best = solved
+        best, simulate = solved, "oldest" in solved.solutions
         for depths in _finer(model.lowered.depths, lowered.depths):
             try:
-                found = solve(replace(lowered, depths=depths), transfers, limit, quick=True)
+                found = solver(
+                    replace(lowered, depths=depths), transfers, limit, quick=True, simulate=simulate
+                )
             except TooLargeError:
                 continue
             if (found.least or 0) < (best.least or 0):

@@ -166,12 +166,15 @@ class _State:
         The ends of the services at present, as a heap: (time, stream).
     busy
         Per port, the stream that it serves, or -1, and the end of that service.
+    openings
+        Stream → from when on it may be served, or None, and how many services that is known from.
     """
 
     now: int
     known: dict[int, KnownEvents]
     ends: list[tuple[int, int]] = field(default_factory=list)
     busy: list[tuple[int, int]] = field(default_factory=list)
+    openings: dict[int, tuple[int | None, int]] = field(default_factory=dict)
 
     def copy(self) -> _State:
         """An independent copy."""
@@ -180,6 +183,7 @@ class _State:
             {family: events.copy() for family, events in self.known.items()},
             self.ends.copy(),
             self.busy.copy(),
+            self.openings.copy(),
         )
 
 
@@ -326,11 +330,14 @@ class _Run:
 
     def _opening(self, number: int) -> int | None:
         """Return from when on a stream may be served, if that is known."""
-        known = self.state.known
-        digits = known[self.streams[number].family].next
-        if digits == END:
-            return None
-        return self.beginnings.time(known, self.opens[number], digits)
+        time, services = self.state.openings.get(number, (None, -1))
+        if time is None and services < self.services:
+            known = self.state.known
+            digits = known[self.streams[number].family].next
+            if digits != END:
+                time = self.beginnings.time(known, self.opens[number], digits)
+            self.state.openings[number] = time, self.services
+        return time
 
     def _serve(self, port: int, number: int) -> None:
         state, stream = self.state, self.streams[number]
@@ -345,6 +352,7 @@ class _Run:
         state.busy[port] = (number, end)
         self.log.append((state.now, number, digits))
         events.add(end, points.following(digits, stream.alive))
+        del state.openings[number]
         for kept in (events, state.known[self.opens[number]]):
             kept.forget(state.now - self.kept)
 
@@ -522,6 +530,7 @@ class _Run:
         state = self.state
         later = leap.steps * leap.times
         state.now += later
+        state.openings.clear()
         for port, (n, end) in enumerate(state.busy):
             if n >= 0 and port not in leap.long:
                 state.busy[port] = n, end + later

@@ -124,6 +124,7 @@ def solve(
     *,
     sequential: bool = False,
     quick: bool = False,
+    simulate: bool = True,
     beside: Schedules | None = None,
 ) -> Schedules:
     """Schedule a mapping in every order.
@@ -138,6 +139,8 @@ def solve(
         Treat every Pipeline as a Sequential.
     quick
         Stop at a small sample where there are too many tile iterations to visit all.
+    simulate
+        Simulate services one by one where no other guess of the order "oldest" is proven.
     beside
         Schedules that these are compared with, of the same mapping or of one with other splits.
         Where all tile iterations are visited, the two share tasks if these are the same, and the
@@ -159,7 +162,8 @@ def solve(
     found = None
     if lowered.size > min(EXPLICIT, max_tiles):
         few = QUICK if quick or lowered.size <= max_tiles else MOST_SAMPLED
-        found = solve_sampled(inputs, min(max_tiles, few), _work(lowered, max_tiles))
+        work = _work(lowered, max_tiles)
+        found = solve_sampled(inputs, min(max_tiles, few), work, simulate=simulate)
         if found is not None and found.settled:
             return found
     if lowered.size <= max_tiles:
@@ -214,7 +218,12 @@ def _work(lowered: LoweredMapping, max_tiles: int) -> int | None:
 
 
 def solve_sampled(
-    inputs: Inputs, most: int, work: int | None = None, *, most_oldest: int | None = None
+    inputs: Inputs,
+    most: int,
+    work: int | None = None,
+    *,
+    most_oldest: int | None = None,
+    simulate: bool = True,
 ) -> Schedules | None:
     """Return the schedules of a mapping from a sample of its tile iterations.
 
@@ -226,6 +235,8 @@ def solve_sampled(
         Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
     most_oldest
         The same at once for the order "oldest", where it is not another order; None: `most`.
+    simulate
+        As in `solve`.
 
     Returns
     -------
@@ -245,7 +256,8 @@ def solve_sampled(
 
     def in_all_orders(model: Model) -> Schedules:
         unlimited = alone if apart else _without_ports(model)
-        found = _solutions(model, unlimited.makespan, inputs, most, search.work, built, limit)
+        makespan, left = unlimited.makespan, search.work
+        found = _solutions(model, makespan, inputs, most, left, built, limit, simulate)
         return Schedules(model, found, unlimited.makespan, unlimited.sample)
 
     return search.run(in_all_orders)
@@ -280,6 +292,7 @@ def _solutions(
     work: int | None,
     built: dict[Sampled, Model],
     most_oldest: int,
+    simulate: bool,
 ) -> dict[Order, Solution]:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
@@ -304,8 +317,8 @@ def _solutions(
         # Where another order attains a bound, the latency does not depend on "oldest".
         bound = max(unlimited, model.bound)
         legal = [solution.schedule for solution in found.values() if solution.legal]
-        thorough = all(schedule.makespan > bound for schedule in legal)
-        oldest = solve_oldest(inputs, most_oldest, work, built, thorough=thorough)
+        simulate &= all(schedule.makespan > bound for schedule in legal)
+        oldest = solve_oldest(inputs, most_oldest, work, built, simulate=simulate)
         if oldest is not None:
             found["oldest"] = oldest
     return found
@@ -339,7 +352,7 @@ def solve_oldest(
     work: int | None = None,
     built: dict[Sampled, Model] | None = None,
     *,
-    thorough: bool = True,
+    simulate: bool = True,
 ) -> Solution | None:
     """Schedule a mapping in the order "oldest" from a sample of its tile iterations.
 
@@ -351,8 +364,8 @@ def solve_oldest(
         Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
     built
         As in `SamplingSearch`.
-    thorough
-        Whether to simulate services one by one where no other guess is proven.
+    simulate
+        As in `solve`.
 
     Returns
     -------
@@ -370,7 +383,7 @@ def solve_oldest(
     if found is None:
         every = search(most, work=work)
         found, work = every.run(_guessed), every.work
-    if found is None and thorough:
+    if found is None and simulate:
         found = _by_simulation(search, inputs.lowered, most, work)
     return found
 

@@ -86,14 +86,21 @@ class SingleEvaluator:
             *,
             sequential: bool = False,
             quick: bool = False,
+            simulate: bool = True,
             beside: Schedules | None = None,
         ) -> Schedules:
             # One schedule is chosen from those of all orders, and compared with the one in which
             # every split is Sequential, whatever splits are explored.
-            key = lowered.depths, None if sequential else kinds, counts, limit, quick
+            key = lowered.depths, None if sequential else kinds, counts, limit, quick, simulate
             if key not in self._solved:
                 self._solved[key] = solve(
-                    lowered, how, limit, sequential=sequential, quick=quick, beside=beside
+                    lowered,
+                    how,
+                    limit,
+                    sequential=sequential,
+                    quick=quick,
+                    simulate=simulate,
+                    beside=beside,
                 )
                 while len(self._solved) > _MOST_SOLVED:
                     self._solved.popitem(last=False)

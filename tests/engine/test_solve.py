@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -29,9 +30,12 @@ from builders import (
 )
 from differences import coarser
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError
+from polylat.engine.orders import schedule_mapping
+from polylat.engine.solve import Schedules, solve
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import lower
 from polylat.lowering.tree import mapping_leaves
+from polylat.report import normalize_input
 from reports import explicit_up_to
 from strategies import long_cascades
 
@@ -377,6 +381,27 @@ def test_bracket() -> None:
     assert report.lower_bound <= exact.latency <= report.latency
     assert not report.exact
     assert report.gap == Fraction(report.latency) / Fraction(report.lower_bound) - 1 > 0
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_finer_iterations_are_simulated_where_coarser_ones_are(proven: bool) -> None:
+    """A simulation without result takes longer than all else: it is not repeated per refinement."""
+    simulated: list[bool] = []
+
+    def solver(*arguments: Any, **how: Any) -> Schedules:
+        if how.get("quick"):
+            simulated.append(how["simulate"])
+        found = solve(*arguments, **how)
+        kept = ORDERS if proven else ORDERS[:2]
+        return replace(found, solutions={order: found.solutions[order] for order in kept})
+
+    loaded = polylat.load(*EXAMPLE, top="Pipeline")
+    with explicit_up_to(0):
+        most = polylat.analyze(loaded, granularity="tile").tiles
+        options = {"granularity": "full", "background": "o2", "max_tiles": most}
+        choice = schedule_mapping(*normalize_input(loaded, options), solver=solver)
+    assert choice.coarse
+    assert simulated and set(simulated) == {proven}
 
 
 @pytest.mark.parametrize("key", ["setup", "burst"])
