@@ -128,7 +128,7 @@ def _folded_path(solution: Solution, path: CriticalPath) -> PeriodicPath | None:
     inputs = Inputs(model.lowered, model.options)
     found = SamplingSearch(inputs, MOST_SAMPLED).run(lambda sampled: _timed(sampled, order))
     if found is None and order == "oldest":
-        found = solve_oldest(inputs, MOST_SAMPLED, simulate=False)
+        found = solve_oldest(inputs, MOST_SAMPLED)
     if found is None or found.schedule.makespan != solution.schedule.makespan:
         return path if isinstance(path, PeriodicPath) else None
     try:

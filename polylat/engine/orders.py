@@ -11,7 +11,7 @@ from typing import Any
 from polylat.engine.cycle import describe_cycle
 from polylat.engine.model import Model
 from polylat.engine.solution import Solution
-from polylat.engine.solve import Schedules, fewer_iterations, solve
+from polylat.engine.solve import SERVICES, Schedules, fewer_iterations, solve
 from polylat.errors import ScheduleError, TooLargeError
 from polylat.lowering.lowered import (
     Granularity,
@@ -224,7 +224,7 @@ def _solve(
             # Finer tile iterations have more streamed transfers, each with a setup and in bursts.
             # The schedule of coarser ones is none of theirs.
             raise
-    return _refined(solver, solved, lowered, transfers, limit), lowered
+    return _refined(solver, solved, lowered, transfers, options), lowered
 
 
 def _refined(
@@ -232,27 +232,33 @@ def _refined(
     solved: Schedules,
     lowered: LoweredMapping,
     transfers: TransferOptions,
-    limit: int,
+    options: Mapping[str, Any],
 ) -> Schedules:
     """Return schedules of the finest affordable tile iterations, where these are faster.
 
     Resolve one more loop at a time, of the leaf (or of all leaves at once) that lowers the latency
     most, until it falls no further, or to a bound. Services of finer tile iterations are simulated
-    only if the order "oldest" of the coarser ones is proven: a simulation that finds no repetition
-    takes far longer than all other orders.
+    only if the order "oldest" of the coarser ones is proven, and at most `SERVICES` of all of them
+    together: a simulation that finds no repetition takes far longer than all other orders.
     """
+    order, limit, services = options["order"], options["max_tiles"], SERVICES
     for _ in range(_REFINEMENTS):
         model = solved.model
         if (solved.least or 0) == Fraction(model.bound, model.costs.scale):
             break
-        best, simulate = solved, "oldest" in solved.solutions
-        for depths in _finer(model.lowered.depths, lowered.depths):
+        best = solved
+        if "oldest" not in solved.solutions:
+            services = 0
+        for depths in _finer(model.lowered, lowered.depths):
             try:
                 found = solver(
-                    replace(lowered, depths=depths), transfers, limit, quick=True, simulate=simulate
+                    replace(lowered, depths=depths), transfers, limit, quick=True, services=services
                 )
             except TooLargeError:
                 continue
+            services -= found.simulated
+            if order in solved.solutions and order not in found.solutions:
+                continue  # the requested order is proven for coarser tile iterations only
             if (found.least or 0) < (best.least or 0):
                 best = found
         if best is solved:
@@ -261,12 +267,22 @@ def _refined(
     return solved
 
 
-def _finer(depths: tuple[int, ...], finest: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the depths with one more loop of one leaf, or of every leaf; without the finest."""
-    more = [tuple(n + (i == k) for i, n in enumerate(depths)) for k in range(len(depths))]
-    more.append(tuple(n + 1 for n in depths))
-    clipped = [tuple(map(min, finer, finest)) for finer in more]
-    return [finer for finer in dict.fromkeys(clipped) if finer not in (depths, finest)]
+def _finer(lowered: LoweredMapping, finest: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the depths with one more loop of one leaf, or of every leaf; without the finest.
+
+    Loops of a single iteration make no tile iterations finer: one more loop is one with several.
+    """
+    depths, trips = lowered.depths, [leaf.temporal_trips for leaf in lowered.leaves]
+
+    def with_one_more(k: int) -> int:
+        longer = (n for n in range(depths[k], finest[k]) if trips[k][n] > 1)
+        return next(longer, depths[k] - 1) + 1
+
+    every = tuple(min(n + 1, most) for n, most in zip(depths, finest, strict=True))
+    more = [(*depths[:k], with_one_more(k), *depths[k + 1 :]) for k in range(len(depths))]
+    if any(trips[k][n - 1] > 1 for k, n in enumerate(every) if n > depths[k]):
+        more.append(every)
+    return [finer for finer in dict.fromkeys(more) if finer not in (depths, finest)]
 
 
 def _choose(

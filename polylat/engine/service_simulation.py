@@ -77,10 +77,13 @@ class Simulation:
         The streams.
     logs
         Per stream, its services.
+    simulated
+        How many services were simulated one by one, also in the search for repetitions.
     """
 
     streams: tuple[Stream, ...]
     logs: tuple[StreamLog, ...]
+    simulated: int
 
     @property
     def services(self) -> dict[tuple[int, int, int], StreamLog]:
@@ -212,7 +215,7 @@ def simulated_services(model: Model, most: int) -> Simulation | None:
     except (_StuckError, TooManyEventsError, RecursionError):
         # `BeginningTimes` follows beginnings that wait for beginnings, and gives up on long chains.
         return None
-    return Simulation(run.streams, run.logs())
+    return Simulation(run.streams, run.logs(), run.services)
 
 
 _Signature = tuple[tuple[tuple[int, int], ...], tuple[int, ...], tuple[int, ...]]

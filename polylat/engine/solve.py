@@ -61,7 +61,8 @@ orders, too. Where no port holds them back, fast stages of a Pipeline run far ah
 stop them: what follows is periodic only after many iterations."""
 
 SERVICES = 20_000
-"""Largest number of services that are simulated one by one for the order "oldest"."""
+"""Largest number of services that are simulated one by one for the order "oldest": of a mapping,
+and of all refinements of a mapping together."""
 
 _BYTES_PER_ITERATION = 500
 """Memory that a visited tile iteration takes, about, in a mapping with few accesses."""
@@ -91,12 +92,15 @@ class Schedules:
         The last finish where no block waits for a port, in steps.
     unlimited_sample
         The sample from which that is proven, see `Model.sample`; None: that of `model`.
+    simulated
+        How many services were simulated one by one; all that were allowed where that has failed.
     """
 
     model: Model
     solutions: Mapping[Order, Solution]
     unlimited_makespan: int
     unlimited_sample: Mapping[int, LoopSample] | None = None
+    simulated: int = 0
 
     @cached_property
     def unlimited(self) -> Solution:
@@ -124,7 +128,7 @@ def solve(
     *,
     sequential: bool = False,
     quick: bool = False,
-    simulate: bool = True,
+    services: int = SERVICES,
     beside: Schedules | None = None,
 ) -> Schedules:
     """Schedule a mapping in every order.
@@ -139,8 +143,9 @@ def solve(
         Treat every Pipeline as a Sequential.
     quick
         Stop at a small sample where there are too many tile iterations to visit all.
-    simulate
-        Simulate services one by one where no other guess of the order "oldest" is proven.
+    services
+        Largest number of services to simulate one by one where no other guess of the order "oldest"
+        is proven.
     beside
         Schedules that these are compared with, of the same mapping or of one with other splits.
         Where all tile iterations are visited, the two share tasks if these are the same, and the
@@ -163,7 +168,7 @@ def solve(
     if lowered.size > min(EXPLICIT, max_tiles):
         few = QUICK if quick or lowered.size <= max_tiles else MOST_SAMPLED
         work = _work(lowered, max_tiles)
-        found = solve_sampled(inputs, min(max_tiles, few), work, simulate=simulate)
+        found = solve_sampled(inputs, min(max_tiles, few), work, services=services)
         if found is not None and found.settled:
             return found
     if lowered.size <= max_tiles:
@@ -223,7 +228,7 @@ def solve_sampled(
     work: int | None = None,
     *,
     most_oldest: int | None = None,
-    simulate: bool = True,
+    services: int = SERVICES,
 ) -> Schedules | None:
     """Return the schedules of a mapping from a sample of its tile iterations.
 
@@ -235,7 +240,7 @@ def solve_sampled(
         Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
     most_oldest
         The same at once for the order "oldest", where it is not another order; None: `most`.
-    simulate
+    services
         As in `solve`.
 
     Returns
@@ -257,10 +262,25 @@ def solve_sampled(
     def in_all_orders(model: Model) -> Schedules:
         unlimited = alone if apart else _without_ports(model)
         makespan, left = unlimited.makespan, search.work
-        found = _solutions(model, makespan, inputs, most, left, built, limit, simulate)
-        return Schedules(model, found, unlimited.makespan, unlimited.sample)
+        allowed = _Services(services)
+        found = _solutions(model, makespan, inputs, most, left, built, limit, allowed)
+        simulated = services - allowed.left
+        return Schedules(model, found, unlimited.makespan, unlimited.sample, simulated)
 
     return search.run(in_all_orders)
+
+
+@dataclass
+class _Services:
+    """Services that may be simulated one by one.
+
+    Parameters
+    ----------
+    left
+        Their number.
+    """
+
+    left: int
 
 
 class _WithoutPorts(NamedTuple):
@@ -292,7 +312,7 @@ def _solutions(
     work: int | None,
     built: dict[Sampled, Model],
     most_oldest: int,
-    simulate: bool,
+    services: _Services,
 ) -> dict[Order, Solution]:
     """Return the schedules of a model in which sampled tile iterations represent the others."""
     assert isinstance(model.plan, PeriodicTaskGraph)
@@ -317,8 +337,9 @@ def _solutions(
         # Where another order attains a bound, the latency does not depend on "oldest".
         bound = max(unlimited, model.bound)
         legal = [solution.schedule for solution in found.values() if solution.legal]
-        simulate &= all(schedule.makespan > bound for schedule in legal)
-        oldest = solve_oldest(inputs, most_oldest, work, built, simulate=simulate)
+        if any(schedule.makespan == bound for schedule in legal):
+            services = _Services(0)
+        oldest = solve_oldest(inputs, most_oldest, work, built, services=services)
         if oldest is not None:
             found["oldest"] = oldest
     return found
@@ -352,7 +373,7 @@ def solve_oldest(
     work: int | None = None,
     built: dict[Sampled, Model] | None = None,
     *,
-    simulate: bool = True,
+    services: _Services | None = None,
 ) -> Solution | None:
     """Schedule a mapping in the order "oldest" from a sample of its tile iterations.
 
@@ -364,8 +385,8 @@ def solve_oldest(
         Largest number of tile iterations to sample, at once and in all rounds (None: no limit).
     built
         As in `SamplingSearch`.
-    simulate
-        As in `solve`.
+    services
+        How many services may be simulated; those that are, are subtracted. None: none.
 
     Returns
     -------
@@ -383,18 +404,23 @@ def solve_oldest(
     if found is None:
         every = search(most, work=work)
         found, work = every.run(_guessed), every.work
-    if found is None and simulate:
-        found = _by_simulation(search, inputs.lowered, most, work)
+    if found is None and services is not None and services.left:
+        found = _by_simulation(search, inputs.lowered, most, work, services)
     return found
 
 
 def _by_simulation(
-    search: Callable[..., SamplingSearch], lowered: LoweredMapping, most: int, work: int | None
+    search: Callable[..., SamplingSearch],
+    lowered: LoweredMapping,
+    most: int,
+    work: int | None,
+    services: _Services,
 ) -> Solution | None:
     """Return the schedule in the order of service of a simulation, if it is proven."""
     # Where all tile iterations may be visited, a long simulation takes longer than that.
-    services = SERVICES if work is None else min(SERVICES, max(work, 0))
-    simulation = search(most, work=work).run(lambda model: simulation_of(model, services))
+    few = services.left if work is None else min(services.left, max(work, 0))
+    simulation = search(most, work=work).run(lambda model: simulation_of(model, few))
+    services.left -= few if simulation is None else simulation.simulated
     if simulation is None:
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 from polylat.analysis.mapping_energy import energy_by_latency
 from polylat.analysis.occupancy import largest_peaks, occupancies
 from polylat.engine.orders import schedule_mapping
-from polylat.engine.solve import Schedules, solve
+from polylat.engine.solve import SERVICES, Schedules, solve
 from polylat.exploration.pareto import Outcome
 from polylat.exploration.tiled_mapping import ILLEGAL, TransferMapping, one_line
 from polylat.exploration.variant_input import slots_option
@@ -86,12 +86,12 @@ class SingleEvaluator:
             *,
             sequential: bool = False,
             quick: bool = False,
-            simulate: bool = True,
+            services: int = SERVICES,
             beside: Schedules | None = None,
         ) -> Schedules:
             # One schedule is chosen from those of all orders, and compared with the one in which
             # every split is Sequential, whatever splits are explored.
-            key = lowered.depths, None if sequential else kinds, counts, limit, quick, simulate
+            key = lowered.depths, None if sequential else kinds, counts, limit, quick, services
             if key not in self._solved:
                 self._solved[key] = solve(
                     lowered,
@@ -99,7 +99,7 @@ class SingleEvaluator:
                     limit,
                     sequential=sequential,
                     quick=quick,
-                    simulate=simulate,
+                    services=services,
                     beside=beside,
                 )
                 while len(self._solved) > _MOST_SOLVED:

@@ -92,7 +92,8 @@ def test_simulated_order(number: int, factors: dict[str, int]) -> None:
     inputs = inputs_of(number, factors)
     with explicit_up_to(0):
         search = partial(SamplingSearch, inputs)
-        found = solve._by_simulation(search, inputs.lowered, 10**6, None)
+        services = solve._Services(solve.SERVICES)
+        found = solve._by_simulation(search, inputs.lowered, 10**6, None, services)
     assert found is not None
     explicit = solve._explicit(build(*inputs)).solutions["oldest"]
     assert found.makespan == explicit.makespan

@@ -31,11 +31,13 @@ from builders import (
 from differences import coarser
 from polylat import MappingError, Report, ScheduleError, Spec, TooLargeError
 from polylat.engine.orders import schedule_mapping
-from polylat.engine.solve import Schedules, solve
+from polylat.engine.solution import Solution
+from polylat.engine.solve import SERVICES, Schedules, solve
 from polylat.errors import UnsupportedError
 from polylat.lowering.lowered import lower
 from polylat.lowering.tree import mapping_leaves
 from polylat.report import normalize_input
+from polylat.schedule.timing import ScheduleSummary
 from reports import explicit_up_to
 from strategies import long_cascades
 
@@ -390,10 +392,10 @@ def test_finer_iterations_are_simulated_where_coarser_ones_are(proven: bool) -> 
 
     def solver(*arguments: Any, **how: Any) -> Schedules:
         if how.get("quick"):
-            simulated.append(how["simulate"])
+            simulated.append(how["services"] > 0)
         found = solve(*arguments, **how)
-        kept = ORDERS if proven else ORDERS[:2]
-        return replace(found, solutions={order: found.solutions[order] for order in kept})
+        kept = {name: one for name, one in found.solutions.items() if proven or name != "oldest"}
+        return replace(found, solutions=kept)
 
     loaded = polylat.load(*EXAMPLE, top="Pipeline")
     with explicit_up_to(0):
@@ -402,6 +404,50 @@ def test_finer_iterations_are_simulated_where_coarser_ones_are(proven: bool) -> 
         choice = schedule_mapping(*normalize_input(loaded, options), solver=solver)
     assert choice.coarse
     assert simulated and set(simulated) == {proven}
+
+
+@pytest.mark.parametrize("each", [0, 9_000, SERVICES])
+def test_refinements_share_a_number_of_services(each: int) -> None:
+    """However many refinements are tried, no more services are simulated for all of them."""
+    allowed: list[int] = []
+    coarse: list[Schedules] = []
+
+    def solver(*arguments: Any, **how: Any) -> Schedules:
+        if "services" not in how:
+            coarse.append(solve(*arguments, **how))
+            return coarse[-1]
+        allowed.append(how["services"])
+        return replace(coarse[0], simulated=min(each, how["services"]))
+
+    loaded = polylat.load(*EXAMPLE, top="Pipeline")
+    with explicit_up_to(0):
+        most = polylat.analyze(loaded, granularity="tile").tiles
+        options = {"granularity": "full", "background": "o2", "max_tiles": most}
+        schedule_mapping(*normalize_input(loaded, options), solver=solver)
+    assert len(allowed) > 2
+    assert allowed == [max(SERVICES - n * each, 0) for n in range(len(allowed))]
+
+
+@pytest.mark.parametrize("order", ["best", "oldest"])
+def test_a_refinement_keeps_the_requested_order(order: str) -> None:
+    """Where the order is proven for coarser tile iterations only, these are the result."""
+
+    coarse: list[Schedules] = []
+
+    def solver(*arguments: Any, **how: Any) -> Schedules:
+        if "services" not in how:
+            coarse.append(solve(*arguments, **how))
+            return coarse[-1]
+        sooner = ScheduleSummary("program", True, coarse[0].model.bound)
+        faster = Solution(coarse[0].model, sooner)
+        return replace(coarse[0], solutions={"program": faster})
+
+    loaded = polylat.load(*EXAMPLE, top="Pipeline")
+    with explicit_up_to(0):
+        most = polylat.analyze(loaded, granularity="tile").tiles
+        options = {"granularity": "full", "background": "o2", "max_tiles": most, "order": order}
+        choice = schedule_mapping(*normalize_input(loaded, options), solver=solver)
+    assert ("oldest" in choice.solved.solutions) == (order == "oldest")
 
 
 @pytest.mark.parametrize("key", ["setup", "burst"])
