@@ -24,7 +24,7 @@ ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 # The tests start hundreds of processes, which would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo pictures docs notebooks test test-quick test-lowest test-newest nightly lint format bench bench-smoke \
+.PHONY: help demo pictures docs notebooks test test-all test-quick test-lowest test-newest nightly lint format bench bench-smoke \
 	truth accelforge soak wheel-smoke clean
 
 help: ## list the targets
@@ -53,6 +53,9 @@ notebooks: $(DEV) ## execute the notebooks, to build/notebooks/*.html and *.ipyn
 
 test: $(DEV) ## tests and doctests (docstrings, README), with a fixed random seed
 	HYPOTHESIS_PROFILE=ci $(RUN) -m pytest -n $(WORKERS)
+
+test-all: $(DEV) ## the same with tests that take long, and with all cases
+	HYPOTHESIS_PROFILE=full $(RUN) -m pytest -n $(WORKERS)
 
 test-quick: $(DEV) ## the fast tests, with few random examples
 	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow and not smoke" $(PYTEST_OPTIONS)

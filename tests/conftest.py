@@ -1,9 +1,10 @@
 """Profiles for the property tests, and the reports of the examples.
 
 HYPOTHESIS_PROFILE chooses a profile: ``dev`` (default), ``ci`` (the same examples every time),
-``quick`` (a few, the same every time, not shrunk) or ``nightly`` (many). A failure prints the blob
-that reproduces it. The profile also limits the cases of parametrized tests: ``quick`` runs a few of
-each, ``ci`` some of those marked as slow, the others all.
+``quick`` (a few, the same every time, not shrunk), ``full`` (as ``ci``, but more) or ``nightly``
+(many). A failure prints the blob that reproduces it. The profile also limits the cases of
+parametrized tests: ``quick`` runs a few of each, ``ci`` some of those marked as slow, the others
+all. Neither ``quick`` nor ``ci`` runs tests marked as long.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[Health
 
 settings.register_profile("dev", _COMMON, max_examples=100)
 settings.register_profile("ci", _COMMON, max_examples=12, derandomize=True, database=None)
+settings.register_profile("full", _COMMON, max_examples=24, derandomize=True, database=None)
 settings.register_profile(
     "quick",
     _COMMON,
@@ -37,18 +39,23 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "dev")
 settings.load_profile(PROFILE)
 
 
+SHORT = PROFILE in {"quick", "ci"}
+"""Whether the profile leaves out what takes long."""
+
+
 def most_cases(item: pytest.Item) -> int | None:
     """Largest number of cases of a test under the profile; None without a limit."""
     if PROFILE == "quick":
         return 4
-    return 48 if PROFILE == "ci" and item.get_closest_marker("slow") else None
+    return 16 if SHORT and item.get_closest_marker("slow") else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a test with more cases than its profile runs, keep some, evenly spaced."""
+    """Keep what the profile runs: of a test with many cases some of them, evenly spaced."""
     cases: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        cases[item.nodeid.partition("[")[0]].append(item)
+        if not (SHORT and item.get_closest_marker("long")):
+            cases[item.nodeid.partition("[")[0]].append(item)
     kept = {item for group in cases.values() for item in spread(group, most_cases(group[0]))}
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [item for item in items if item in kept]

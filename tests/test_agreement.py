@@ -189,6 +189,7 @@ def test_networks(case: tuple[Data, Data]) -> None:
 KNOWN = [name for name in INPUTS if name not in ("mesh_sum", "mesh_scales", "mesh_instances")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"staged": "all", "granularity": "tile"}], ids=str)
 @pytest.mark.parametrize("name", KNOWN)
 def test_inputs_with_networks(name: str, options: Data) -> None:

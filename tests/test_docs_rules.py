@@ -232,6 +232,7 @@ def pictures() -> dict[str, Panels]:
     return {name: tuple(rule().values()) for name, rule in RULES.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_pictures_are_what_the_script_draws(rule: str) -> None:
     drawn = draw(RULES[rule]())

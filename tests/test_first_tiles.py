@@ -98,6 +98,7 @@ def first(variable: str, shape: int, initial: int) -> Data:
     return {**loop(variable, shape), "initial_tile_shape": initial}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("granularity", "staged"),
     [("tile", "all"), ("flow", ()), ("full", "all")],
@@ -195,7 +196,7 @@ def test_extrapolated_is_visited(seed: int) -> None:
     assert compare(*draw_first_tiles(seed, *SMALL)).differences == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_first_tiles_are_extrapolated() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()

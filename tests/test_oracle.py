@@ -278,7 +278,7 @@ def motivating(top: str, inner: str, resident: bool) -> Data:
 S, P = "Sequential", "Pipeline"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("top", "inner", "resident", "granularity", "background", "expected"),
     [

@@ -65,7 +65,7 @@ S, P = "Sequential", "Pipeline"
 BACKGROUND = {"background": ["o2@SRAM"]}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("splits", "options", "expected"),
     [
@@ -216,6 +216,7 @@ def test_causality_is_checked() -> None:
     assert oracle.check_causality(model, oracle.Schedule("program", early, schedule.network))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_latency_is_below_a_bound(name: str) -> None:
     """All bounds hold for all orders; "best" is at most ``sequential`` without background."""
@@ -248,7 +249,7 @@ def streaming_models() -> Iterator[tuple[str, oracle.Model]]:
             yield name, model
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_orders_agree_where_all_is_sequential_and_streams() -> None:
     """The same latency for all orders, and it is the barrier bound."""
     found = 0

@@ -22,6 +22,7 @@ def model_of(name: str) -> oracle.Model:
     return oracle.Model(oracle.read_problem(case["spec"]), **case["options"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_causality_in_every_order(name: str) -> None:
     """No value moves before it exists, no tile is used before it has arrived."""

@@ -109,6 +109,7 @@ def convolutions(
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("granularity", ["tile", "flow"])
 @pytest.mark.parametrize(("pad", "stride", "gap"), PADS)
 def test_windows(pad: int, stride: int, gap: int, granularity: str) -> None:

@@ -37,7 +37,7 @@ def analyze(name: str, mapping: str) -> polylat.Report:
 TABLES = [(name, row) for name in NAMES for row in rows(name)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "row"), TABLES, ids=[f"{name}-{row[0].replace(' ', '-')}" for name, row in TABLES]
 )
@@ -61,7 +61,7 @@ def test_what_hides_the_state() -> None:
     assert all(not found.binding for found in report.recurrences)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["flash_attention", "fusemax"])
 @pytest.mark.parametrize(("heads", "binding"), [(1, True), (2, False)])
 def test_two_heads_hide_the_recurrences_of_attention(

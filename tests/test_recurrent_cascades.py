@@ -28,7 +28,7 @@ def model_of(data: Data, options: Data) -> oracle.Model | None:
         return None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_about_half_of_the_cascades_are_legal() -> None:
     """And their states are read by the Einsum itself, by an earlier one, and filled."""
     found: Counter[str] = Counter()

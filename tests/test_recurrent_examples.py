@@ -265,7 +265,7 @@ def test_two_stages_by_formula(kind: str) -> None:
         assert set(answer["latency_by_order"].values()) == {expected}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("outer", ["t", "b"])
 @pytest.mark.parametrize("latency", [0, 1, 3, 6])
 def test_scans_by_formula(outer: str, latency: int) -> None:

@@ -67,7 +67,13 @@ def module_caches() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [False, True], ids=["own input", "shared input"])
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(False, id="own input", marks=pytest.mark.long),
+        pytest.param(True, id="shared input"),
+    ],
+)
 def test_eight_threads(expected: dict[str, str], share: bool) -> None:
     clear_caches()
     specs = {name: load(name) if share else None for name in NAMES}
@@ -278,7 +284,7 @@ def test_a_process_that_is_forked_while_a_thread_holds_a_lock() -> None:
     assert not lock.locked()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_dask_workers_with_several_threads(
     expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -331,7 +337,7 @@ def test_every_order_of_sets(expected: dict[str, str]) -> None:
     assert run_program(sys.executable, LIGHT, PYTHONHASHSEED="1") == light(expected)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", ["0", "2"])
 def test_more_orders_of_sets(expected: dict[str, str], seed: str) -> None:
     assert run_program(sys.executable, NAMES, PYTHONHASHSEED=seed) == expected

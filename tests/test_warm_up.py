@@ -33,7 +33,7 @@ print(sorted(compiled() - before))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_compiled_in_advance_is_all() -> None:
     """No analysis and no exploration compiles another function, or for other types."""
     arguments = [*EXAMPLE, str(ROOT / "examples" / "attention.yaml")]
@@ -44,6 +44,7 @@ def test_what_is_compiled_in_advance_is_all() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "polylat", "warm-up"], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Long lists of cases, of which most profiles run some and ``nightly`` all."""
+"""Long lists of cases, of which most profiles run some, and ``full`` and ``nightly`` all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TypeVar
 
 Case = TypeVar("Case")
 
-NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+COMPLETE = os.environ.get("HYPOTHESIS_PROFILE") in {"full", "nightly"}
 
 
 def thinned(cases: Sequence[Case], every: int) -> list[Case]:
-    """Every `every`-th case, and the last one; all cases in the profile ``nightly``."""
-    if NIGHTLY or not cases:
+    """Every `every`-th case, and the last one; all cases in complete profiles."""
+    if COMPLETE or not cases:
         return list(cases)
     found = list(cases[::every])
     return found if (len(cases) - 1) % every == 0 else [*found, cases[-1]]

@@ -36,7 +36,7 @@ def latency(spec: Spec, **options: Any) -> Any:
         return None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @FEWER
 @given(cascades())
 def test_every_change_is_an_analysis(case: tuple[Data, Data]) -> None:
@@ -181,7 +181,7 @@ def test_of_a_large_network_the_changes_that_move_the_most_are_analyzed(
         assert not missing or f" {len(missing)} were not analyzed" in told[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_several_einsums_fetch_is_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three Einsums of the second layer fetch its input: one change keeps it for all of them."""
     report = polylat.analyze(Spec.from_dict(NETWORKS["transformer"](2)))

@@ -137,6 +137,7 @@ def test_components_of_other_branches_leak() -> None:
     assert report.energy.leakage["ROM"] == 11 * report.latency
 
 
+@pytest.mark.long
 def test_energies_that_are_not_given() -> None:
     """Latencies do not depend on them; they are missed when they are asked for."""
     data = product()

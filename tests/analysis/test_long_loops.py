@@ -35,7 +35,7 @@ def _peaks(report: polylat.Report) -> dict[str, int]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spec", "options"),
     [

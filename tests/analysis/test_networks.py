@@ -120,7 +120,7 @@ def test_verified(name: str, options: Data) -> None:
     report.verify()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @given(networked_cascades(max_einsums=2))
 @settings(max_examples=15)
 def test_random_schedules_are_verified(case: tuple[Data, Data]) -> None:

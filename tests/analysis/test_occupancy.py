@@ -106,7 +106,7 @@ def test_same_occupancy(case: tuple[Data, Data], seed: int, sparing: bool) -> No
             check_same(mine, theirs, times)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_few_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nearly all occupancies are determined by few tile iterations."""
     monkeypatch.setattr(occupancy, "MAX_EXPLICIT", 0)

@@ -165,7 +165,7 @@ def test_what_stands_for_others_has_the_same_relations(case: tuple[Data, Data], 
         assert one.is_equal(periodic.occupancy_relation(component))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("case", LEGAL[:8], ids=lambda case: str(case["name"]))
 def test_size_does_not_depend_on_trip_counts(case: Data) -> None:
     sizes = []

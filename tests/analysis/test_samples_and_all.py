@@ -110,7 +110,7 @@ def test_critical_path(case: tuple[Data, Data]) -> None:
     assert some.initiation_intervals == every.initiation_intervals
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @SEEDS
 @given(st.integers(0, 2**63).map(draw_late))
 def test_paths_and_slacks_with_fixed_latencies(case: tuple[Data, Data]) -> None:
@@ -192,7 +192,7 @@ def test_slacks_of_every_second_iteration(trips: int) -> None:
     check_slacks(*found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @SEEDS
 @given(CASES)
 def test_sensitivity(case: tuple[Data, Data]) -> None:
@@ -362,7 +362,7 @@ def test_a_schedule_that_is_not_that_of_all_is_an_error() -> None:
     assert some.tiles <= visiting.MOST_VISITED
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_slopes_of_long_loops() -> None:
     """Times so large that no step is small enough: two steps of the same slope."""
     report = polylat.analyze(Spec.from_dict(attention(10**4)))

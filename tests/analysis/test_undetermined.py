@@ -25,7 +25,7 @@ from polylat.analysis.sensitivity import NO_TIME
 from polylat.views.text import explanation_text
 from reports import explicit_up_to, report_or_none
 from strategies import long_cascades
-from thinned import NIGHTLY
+from thinned import COMPLETE
 
 Data = dict[str, Any]
 FEWER = settings(
@@ -33,7 +33,7 @@ FEWER = settings(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 WHOLE = 10**9
-MOST = 20_000 if NIGHTLY else 3_000
+MOST = 20_000 if COMPLETE else 3_000
 """Largest number of tile iterations of a draw: all are visited, for comparison."""
 ORDERS = st.sampled_from(("program", "skew", "oldest"))
 RANGE = re.compile(r"between ([\d.,]+) and ([\d.,]+); not determined")
@@ -74,7 +74,7 @@ def test_a_sample_has_the_slack_of_all(case: tuple[Data, Data], order: str) -> N
         assert row.latency_if_free == every[name].latency_if_free
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @FEWER
 @given(long_cascades(), ORDERS)
 def test_undetermined_slack_has_a_reason(case: tuple[Data, Data], order: str) -> None:
@@ -183,7 +183,7 @@ def plain(text: str) -> str:
 # Critical path -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @FEWER
 @given(long_cascades(), ORDERS)
 def test_a_path_that_cannot_be_traced_is_that_of_all(case: tuple[Data, Data], order: str) -> None:
@@ -199,7 +199,7 @@ def test_a_path_that_cannot_be_traced_is_that_of_all(case: tuple[Data, Data], or
     sampled.verify()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @FEWER
 @given(long_cascades(), ORDERS)
 def test_a_traced_path_attains_the_latency(case: tuple[Data, Data], order: str) -> None:
@@ -231,7 +231,7 @@ def run(*arguments: str) -> str:
 REASON = "Not determined: this path cannot be traced. Fix: shorten it."
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_latency_is_shown_without_its_path(untraced: str, tmp_path: Path) -> None:
     expected = f"{polylat.analyze(polylat.load(untraced)).latency:,}"
     assert f"Latency {expected}" in plain(run("analyze", untraced))
@@ -252,7 +252,7 @@ def test_the_latency_is_shown_without_its_path(untraced: str, tmp_path: Path) ->
         run("timeline", untraced, "-o", str(tmp_path / f"timeline.{end}"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_json_says_what_is_missing(untraced: str) -> None:
     data = json.loads(run("analyze", untraced, "--json"))
     report = polylat.analyze(polylat.load(untraced))
@@ -268,7 +268,7 @@ def test_json_says_what_is_missing(untraced: str) -> None:
     assert all(row["critical"] is None and row["count"] is None for row in data["accesses"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_slack_does_not_need_the_path(untraced: str) -> None:
     report = polylat.analyze(polylat.load(untraced))
     with explicit_up_to(WHOLE):

@@ -46,6 +46,7 @@ def test_where_changes_take_a_while_they_are_not_analyzed() -> None:
     assert "polylat explain analyzes every single change." in text
 
 
+@pytest.mark.long
 def test_where_no_change_helps(tmp_path: Path) -> None:
     """Nothing takes time."""
     text = run("analyze", *EXAMPLE, "--set", "top=Pipeline").stdout

@@ -29,7 +29,7 @@ def at_sizes(formula: Formula, sizes: Sequence[int], options: dict[str, Any]) ->
     return len(sizes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "name", "sizes", "options", "expression"),
     [

@@ -101,7 +101,7 @@ def test_staged_is_fill_largest_drain(load: int, work: int) -> None:
     assert str(formula.domain) == "{ [M] : M > 0 }"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_slot_against_two() -> None:
     """With one slot, loading and computing alternate; more than two slots gain nothing."""
     data = one_einsum(2, 3)
@@ -122,7 +122,7 @@ def test_pipeline_of_stages(durations: tuple[int, ...]) -> None:
     assert sympy.expand(formula.expression - wanted) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pipeline_with_a_stage_as_a_parameter() -> None:
     """The same, in the duration of one stage."""
     formula = polylat.symbolic(Spec.from_dict(stages(3, 1, 2)), ["M", "c1.duration"])
@@ -148,7 +148,7 @@ def test_motivating_cascade() -> None:
     assert written.latency.proven
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -274,7 +274,7 @@ def test_two_sizes() -> None:
     assert found.inside > found.points
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rigid", [False, True])
 def test_fixed_latencies(rigid: bool) -> None:
     """A stage whose results arrive later; rigid pipelines stall, at every value by itself."""
@@ -304,7 +304,7 @@ def test_report_at_a_point() -> None:
     assert report.verify().proven
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kinks_between_sizes() -> None:
     """A latency that is the largest of two lines is not taken for the line between its ends.
 
@@ -406,7 +406,7 @@ def test_design_questions() -> None:
     assert "2.875" in str(bends)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_first_faster_in_the_limit() -> None:
     """The least size at which one line is below another one, far beyond where they begin."""
     quick = polylat.symbolic(Spec.from_dict(stages(1, 1, 99)), ["M"])

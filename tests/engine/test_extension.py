@@ -109,7 +109,7 @@ def test_visited_is_by_brute_force(case: Case) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_most_draws_are_legal_and_extrapolated() -> None:
     """The property above says something."""
     found = [compare(*draw(seed), checks=()) for seed in range(25)]

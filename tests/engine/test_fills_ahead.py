@@ -107,7 +107,7 @@ def assert_same(sampled: Schedules, whole: Schedules) -> None:
     assert sampled.unlimited.makespan == whole.unlimited.makespan
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("slots", [2, 3, None])
 @pytest.mark.parametrize("write", ["inf", "1/2", "2/7"])
 @pytest.mark.parametrize("staged", [((None, None),), (("a", None), ("v", None)), (("v", "S"),)])
@@ -160,7 +160,7 @@ def nested_fills(write: str, *, pipeline: bool, m: int = 240) -> Data:
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("slots", [2, 3, None])
 @pytest.mark.parametrize("write", ["inf", "2/7"])
 @pytest.mark.parametrize("pipeline", [True, False])
@@ -170,7 +170,7 @@ def test_fills_at_several_depths(slots: int | None, write: str, pipeline: bool) 
     assert "skew" in sampled.solutions
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("slots", [2, 3, None])
 @pytest.mark.parametrize("pipeline", [True, False])
 @pytest.mark.parametrize("m", [241, 247, 251])
@@ -322,7 +322,7 @@ def long_report(order: Order | Literal["best"]) -> Report:
     return polylat.analyze(data, order=order, **how)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("more", range(3))
 def test_a_long_mapping_in_every_order(more: int) -> None:
     """24 per iteration, with a rest that depends on the number modulo 3, as where it is visited."""

@@ -139,7 +139,7 @@ def test_three_layers_are_lowered(report: Report) -> None:
     assert figures(report) == figures(whole(report.given))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_further_results_are_those_of_the_whole_network(report: Report) -> None:
     names = {einsum.name for einsum in report.given.workload.einsums}
     assert {key[0] for key in report.accesses} == names

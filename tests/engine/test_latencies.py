@@ -156,7 +156,7 @@ def test_sampled_and_visited(case: tuple[Data, Data]) -> None:
     assert compare(*case, checks=checks).differences == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_latencies_differ_in_random_cascades() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()

@@ -139,7 +139,7 @@ def test_every_start_is_that_of_the_explicit_engine(name: str) -> None:
         np.testing.assert_array_equal(found[key], rows)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["recurrent-8", "recurrent-44"])
 def test_periods_that_are_multiplied_in_a_common_sample(name: str) -> None:
     """The leaf that runs ahead, and the others, repeat themselves with different periods."""
@@ -155,7 +155,7 @@ def test_periods_that_are_multiplied_in_a_common_sample(name: str) -> None:
     assert report.latency == every.latency
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "latency"), [("recurrent-8", 146_545_454_553), ("recurrent-44", "236508772089/4")]
 )

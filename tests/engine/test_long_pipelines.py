@@ -63,7 +63,7 @@ def test_exact(stages: int) -> None:
     assert 0 <= report.latency - report.resource_bound < 1000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_ports_more_iterations_are_sampled() -> None:
     """The orders keep their own, smaller sample; `verify` proves both schedules."""
     case = chain(10**4, [1, 2] * 6, read=16, write=16, bits=1)

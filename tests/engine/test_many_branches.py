@@ -36,14 +36,14 @@ def precedences(data: dict[str, Any]) -> int:
     return sum(len(rows.target) for rows in some if rows is not None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("network", [sequential, NETWORKS["transformer"]])
 def test_precedences_grow_with_the_number_of_branches(network: Any) -> None:
     few, more, many = (precedences(network(size)) for size in (3, 6, 12))
     assert many - more == 2 * (more - few)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_equal_blocks_are_sampled_in_as_many_rounds_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
 

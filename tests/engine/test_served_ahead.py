@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def test_the_last_earlier_task_of_each_block(model: Model) -> None:
             assert (key[others] <= last).tolist() == (place[others] < place[task]).tolist()
 
 
+@pytest.mark.long
 @settings(
     max_examples=max(settings().max_examples // 3, 10),
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],

@@ -164,7 +164,7 @@ def served_in_order(model: Model) -> bool:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_long_recurrences(name: str) -> None:
     """At any number of steps the order is proven, from as many tile iterations."""
@@ -186,7 +186,7 @@ def test_long_recurrences(name: str) -> None:
     assert sizes[1] == sizes[3]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("late", "step", "rest"), [(2, 3, 3), (5, 6, 6), (40, 41, 41)])
 @pytest.mark.parametrize("steps", [1_000, 10**9])
 def test_one_leaf_runs_ahead(late: int, step: int, rest: int, steps: int) -> None:
@@ -205,7 +205,7 @@ def test_one_leaf_runs_ahead(late: int, step: int, rest: int, steps: int) -> Non
     assert report.verify().latency == report.latency
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("late", [2, 5, 8])
 def test_a_formula_where_one_leaf_runs_ahead(late: int) -> None:
     """Where parts that take turns end is not affine in the size: a formula says nothing of it."""

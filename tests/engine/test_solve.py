@@ -98,7 +98,7 @@ def test_same_report(case: tuple[Data, Data]) -> None:
             assert other.peak == mine.peak
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @FEWER
 @given(long_cascades(), st.data())
 def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> None:
@@ -121,6 +121,7 @@ def test_same_when_timed_anew(case: tuple[Data, Data], data: st.DataObject) -> N
         assert line == below.latency
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("split", ["Sequential", "Pipeline"])
 @pytest.mark.parametrize("sizes", [(4, 60), (60, 4), (30, 30)])
 def test_attention(sizes: tuple[int, int], split: str) -> None:
@@ -136,7 +137,7 @@ def test_attention(sizes: tuple[int, int], split: str) -> None:
     assert some.critical_totals == every.critical_totals
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_attention_of_any_size() -> None:
     """All orders are determined, at a cost that does not depend on the trip count."""
     once, more = (
@@ -150,7 +151,7 @@ def test_attention_of_any_size() -> None:
     assert more.verify().latency == more.latency
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @FEWER
 @given(st.sampled_from(LEGAL), st.integers(40, 400), st.integers(0, 3), st.sampled_from((1, 2, 3)))
 def test_outermost_loop(case: Data, factor: int, more: int, slots: int) -> None:
@@ -253,7 +254,7 @@ def test_uniform_pipeline(durations: list[int], tiles: int, slots: int | None) -
     assert sum(report.critical_totals.values()) == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @given(DURATIONS, st.integers(2, 6))
 @example([1, 1, 17, 25], 3)  # without ports three tiles at once, all 42
 @example([40, 3, 1, 2, 43], 5)  # the stages begin to wait for space at different tiles
@@ -285,7 +286,7 @@ def test_no_capacity(durations: list[int]) -> None:
     assert report.latency == sum(durations) + (10**9 - 1) * max(durations)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "durations", [[1000, 14, 1001, 15], [999, 1000, 1], [29, 30, 31, 32], [997, 1, 1, 998]]
 )

@@ -61,7 +61,7 @@ def test_extrapolated_is_visited(seed: int) -> None:
     assert compare(*draw_late(seed)).differences == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_rigid_pipelines_are_extrapolated() -> None:
     """The property above says something."""
     found: Counter[str] = Counter()

@@ -256,7 +256,7 @@ def test_what_is_not_explored_is_as_the_input_says() -> None:
     assert result.report.slots == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_results_of_long_loops_are_those_of_analyze() -> None:
     """Where not all tile iterations are visited."""
     spec = polylat.load(*ATTENTION)
@@ -267,6 +267,7 @@ def test_results_of_long_loops_are_those_of_analyze() -> None:
         agrees(result)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trips", [4000, 100_000])
 def test_more_tile_iterations_than_analyze_visits(trips: int) -> None:
     """Exploration visits all of them up to a number, and samples beyond it."""

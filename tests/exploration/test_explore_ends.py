@@ -368,7 +368,7 @@ def test_a_process_that_dies(tmp_path: Path) -> None:
     assert sorted(found) == [(n, n * n) for n in range(12)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:A worker stopped:UserWarning")
 def test_processes_that_die_again_and_again() -> None:
     pytest.importorskip("joblib", reason="the extra `explore` is not installed")

@@ -121,7 +121,7 @@ def test_each_damaged_end_of_a_line(sound: bytes, tmp_path: Path) -> None:
         check(path, 0 if place < places[-1] else 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_truncation(sound: bytes, tmp_path: Path) -> None:
     complete = [place for place, byte in enumerate(sound) if byte == 10][2:]
     for size in range(len(sound)):

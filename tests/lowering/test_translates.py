@@ -55,7 +55,7 @@ def test_translates(text: str, want: str, data: st.DataObject) -> None:
     assert got == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_relations_that_isl_does_not_decide_are_not_sampled() -> None:
     """The search for a sample of this mapping did not end."""
     case = draw_case(1016784)

@@ -192,7 +192,7 @@ def test_missing_and_duplicate_services_are_found(
         verify(model, mutated, makespan, pointwise=pointwise)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=max(settings().max_examples // 10, 5))
 @given(long_cascades(), st.data())
 def test_early_starts_are_found_in_periodic_schedules(
@@ -359,7 +359,7 @@ def test_a_broken_rule_is_explained() -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_billion_tile_iterations() -> None:
     """The effort depends on the number of pieces, not on that of the tile iterations."""
     case = next(c for c in LEGAL if c["name"] == "cascade-1011")

@@ -109,7 +109,7 @@ def test_moved_pieces_of_periodic_schedules(case: tuple[Data, Data], data: st.Da
     check(report, data, None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["example", "chain", "periodic"])
 def test_numbers_of_a_schedule(name: str) -> None:
     if name == "example":

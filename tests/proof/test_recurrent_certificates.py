@@ -136,6 +136,7 @@ def test_illegal_mappings_are_refused(case: Data) -> None:
         list(flow_rules(sets_of(case["spec"])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RECURRENT_LEGAL, ids=title)
 def test_legal_mappings_are_not_refused(case: Data) -> None:
     assert all(rule.reason == "flow" for rule in flow_rules(sets_of(case["spec"])))
@@ -262,7 +263,7 @@ def stencil(steps: int, size: int, tile: int, place: int) -> Data:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("options", [{}, {"staged": "h"}, {"background": "h"}], ids=str)
 @pytest.mark.parametrize(("steps", "size", "tile"), [(6, 8, 4), (300, 400, 20)])
 def test_fills_of_a_stencil(steps: int, size: int, tile: int, options: Data) -> None:

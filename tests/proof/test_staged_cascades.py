@@ -68,7 +68,7 @@ def test_every_legal_order_is_certified(case: Data) -> None:
     assert dependence_chain(checked, unlimited.schedule.makespan) is not None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("explicit", [0, 100_000])
 def test_long_cascades_with_staged_tiles(explicit: int) -> None:
     """A chain of two stages with staged tiles, sampled and visited one by one."""

@@ -29,6 +29,8 @@ def twice(x):
 def _no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No folder but the one beside the source: the others are files."""
     (tmp_path / "file").touch()
+    # Bytecode of a source that changes within a second is taken for that of the new source.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(compilation, "_user_caches", lambda: tmp_path / "file")

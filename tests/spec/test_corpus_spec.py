@@ -132,6 +132,7 @@ def _check_actions(component: Component, its: dict[str, Any], tensors: tuple[str
     assert len(component.ports) == (len(component.actions) if text.startswith("max") else 1)
 
 
+@pytest.mark.slow
 def test_latency_of_ports(case: tuple[Spec, dict[str, Any]]) -> None:
     """AccelForge's numbers of actions, on our ports, take AccelForge's time."""
     spec, answer = case

@@ -106,6 +106,7 @@ def test_the_input_is_not_changed() -> None:
     assert json.dumps(data) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_plain_data_is_read_like_yaml(path: Path) -> None:
     def bare(value: Any) -> Any:

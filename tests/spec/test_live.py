@@ -178,6 +178,7 @@ def test_analyze_roofline_and_load_take_the_object() -> None:
     assert polylat.roofline(stand_in()) == polylat.roofline(same())
 
 
+@pytest.mark.long
 def test_explore_takes_the_object() -> None:
     assert polylat.explore(stand_in()).to_dict() == polylat.explore(same()).to_dict()
     with pytest.raises(SpecError):

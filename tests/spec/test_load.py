@@ -485,6 +485,7 @@ def grown(start: str, step: str) -> str:
     return f"{{% set n = namespace(x={start}) %}}{again}{{{{ n.x }}}}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

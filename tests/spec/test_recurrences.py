@@ -522,6 +522,7 @@ def renamed(data: Data) -> tuple[Data, dict[str, str]]:
     return data, entries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RECURRENT, ids=lambda case: str(case["name"]))
 def test_cascades_with_other_names(case: Data) -> None:
     """Identified, they are the cascades; their prices are those of the tensors with other names."""

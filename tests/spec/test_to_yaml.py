@@ -39,6 +39,7 @@ def read_back(spec: Spec, **options: Any) -> Spec:
     return Spec.from_parts(evaluate(parse(spec.to_yaml(**options))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_our_cases(path: Path) -> None:
     spec = load(path)

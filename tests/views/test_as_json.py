@@ -154,6 +154,7 @@ def test_every_key_is_documented(which: str, data: dict[str, Any]) -> None:
     assert [key for key in sorted(keys(made)) if f"`{key}`" not in page] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_case_survives_json(path: Path) -> None:
     report = polylat.analyze(polylat.load(path))

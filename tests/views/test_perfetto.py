@@ -117,7 +117,7 @@ def test_a_trace(report: Report, tmp_path: Path) -> None:
     assert peak == next(m.peak for m in report.occupancy if m.component == "SRAM")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_traces_of_long_schedules(attention: Report) -> None:
     check_trace(perfetto_trace(attention.timeline(limit=600)))
     data = perfetto_trace(attention.timeline())

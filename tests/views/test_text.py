@@ -368,6 +368,7 @@ def test_roofline() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(OURS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_case_prints_within_its_width(path: Path) -> None:
     loaded = polylat.load(path)
@@ -389,7 +390,7 @@ def test_colour_is_for_terminals() -> None:
     assert max(map(len, plain.splitlines())) <= 80
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_many_loops_the_longest_steady_states(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
