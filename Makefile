@@ -8,6 +8,7 @@ CONSTRAINTS := requirements/lock.txt
 EXTRAS := bench,dask,explore,lint,notebooks,test
 PYTEST_OPTIONS :=
 PYTHONS ?= $(PYTHON)
+LOWEST := VENV=.venv-lowest CONSTRAINTS=build/lowest.txt EXTRAS=bench,dask,explore,notebooks,plot,test
 BENCH_OUTPUT ?= build/benchmarks.json
 WORKERS ?= 2
 SEED ?= 1
@@ -25,10 +26,10 @@ ACCELFORGE := $(VENV_ACCELFORGE)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo pictures docs notebooks test test-all test-quick test-lowest test-newest nightly lint format bench bench-smoke \
-	truth accelforge soak wheel-smoke clean
+	environment environment-lowest truth accelforge soak wheel-smoke clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(BASE) ## two examples: a write-back in the background, and an attention block
 	$(RUN) examples/tapped_cascade.py
@@ -58,12 +59,16 @@ test-all: $(DEV) ## the same with tests that take long, and with all cases
 	HYPOTHESIS_PROFILE=full $(RUN) -m pytest -n $(WORKERS)
 
 test-quick: $(DEV) ## the fast tests, with few random examples
-	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow and not smoke" $(PYTEST_OPTIONS)
+	HYPOTHESIS_PROFILE=quick $(RUN) -m pytest -n $(WORKERS) -m "not slow and not smoke" $(PYTEST_OPTIONS) tests polylat
 
 # Old libraries use what newer releases of their own dependencies deprecate.
 test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows
-	$(MAKE) test-quick VENV=.venv-lowest CONSTRAINTS=build/lowest.txt EXTRAS=bench,dask,explore,notebooks,plot,test \
-		PYTEST_OPTIONS="-W ignore::DeprecationWarning"
+	$(MAKE) test-quick $(LOWEST) PYTEST_OPTIONS="-W ignore::DeprecationWarning"
+
+environment: $(DEV) ## only install what the tests need, to VENV
+
+environment-lowest: ## the same with the lowest versions
+	$(MAKE) environment $(LOWEST)
 
 test-newest: ## the fast tests with the newest versions of everything
 	$(MAKE) test-quick VENV=.venv-newest CONSTRAINTS=build/newest.txt
@@ -96,8 +101,8 @@ truth: $(DEV) ## cycles of real designs against the model, to build/truth (DATA=
 	$(RUN) -m benchmarks.truth $(if $(DATA),"$(DATA)",--docs)
 
 accelforge: $(ACCELFORGE) ## test with AccelForge, its objects and its mapper (Python 3.12)
-	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare tests/data/accelforge
-	$(VENV_ACCELFORGE)/bin/python -m pytest tests/test_accelforge.py tests/test_search.py
+	$(VENV_ACCELFORGE)/bin/python -m benchmarks.accelforge_compare --repeats 1 tests/data/accelforge
+	$(VENV_ACCELFORGE)/bin/python -m pytest -n $(WORKERS) tests/test_accelforge.py tests/test_search.py
 	cd notebooks && ../$(VENV_ACCELFORGE)/bin/python from_mapper.py >/dev/null
 
 wheel-smoke: $(RELEASE) ## build wheel and sdist, and use them in clean environments (PYTHONS="python3.11 ...")

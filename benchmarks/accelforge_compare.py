@@ -123,7 +123,8 @@ def compare(path: Path, repeats: int) -> Case:
     if first_analyze is not None:
         runs["analyze"] = lambda: analyze(spec, granularity="tile").latency
     rounds = repeats if first_theirs < SLOW else 1
-    counts = dict.fromkeys(runs, max(repeats, 5)) | {"theirs": rounds, "prepared": rounds}
+    ours = max(repeats, 5) if repeats > 1 else 1
+    counts = dict.fromkeys(runs, ours) | {"theirs": rounds, "prepared": rounds}
     medians = {name: run.median for name, run in interleaved(runs, counts).items()}
     return Case(
         path.stem,

@@ -12,8 +12,10 @@ ends with this error, which names the extra to install.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
@@ -97,7 +99,9 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
 def main(folder: Path, files: Sequence[Path]) -> None:
     """Execute the notebooks (or FILES, some of them)."""
     folder.mkdir(parents=True, exist_ok=True)
-    wrong = [execute(source.resolve(), folder) for source in files or sources()]
+    # The threads wait for kernels, each of which is a process.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        wrong = list(pool.map(lambda path: execute(path.resolve(), folder), files or sources()))
     for text in filter(None, wrong):
         print(f"\n{text}", file=sys.stderr)
     sys.exit(any(wrong))

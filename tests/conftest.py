@@ -29,7 +29,7 @@ settings.register_profile("full", _COMMON, max_examples=24, derandomize=True, da
 settings.register_profile(
     "quick",
     _COMMON,
-    max_examples=5,
+    max_examples=3,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],
@@ -46,7 +46,7 @@ SHORT = PROFILE in {"quick", "ci"}
 def most_cases(item: pytest.Item) -> int | None:
     """Largest number of cases of a test under the profile; None without a limit."""
     if PROFILE == "quick":
-        return 4
+        return 2
     return 16 if SHORT and item.get_closest_marker("slow") else None
 
 

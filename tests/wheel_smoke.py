@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from time import perf_counter
 
@@ -207,16 +208,30 @@ def main(pythons: Sequence[str]) -> None:
         call(own, "-m", "check_wheel_contents", wheel, cwd=folder)
         check_wheel(wheel, version)
         check_sdist(sdist, version)
-        for k, python in enumerate(pythons):
-            place = folder / f"wheel-{k}"
-            step(f"the wheel with {python}")
+
+        def try_wheel(python: str, place: Path) -> None:
             programs = environment(python, place, wheel)
             (place / "work").mkdir()
             use(programs, place / "work", version)
-        step(f"the sdist with {pythons[0]}")
-        programs = environment(pythons[0], folder / "sdist", sdist)
-        shown = call(programs / "polylat", "--version", cwd=folder).stdout
-        require(shown == f"polylat {version}\n", f"--version prints {shown}")
+            step(f"the wheel works with {python}")
+
+        def try_sdist() -> None:
+            programs = environment(pythons[0], folder / "sdist", sdist)
+            shown = call(programs / "polylat", "--version", cwd=folder).stdout
+            require(shown == f"polylat {version}\n", f"--version prints {shown}")
+            step(f"the sdist works with {pythons[0]}")
+
+        # The threads wait for other processes, each of which uses one processor.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            tries = [
+                pool.submit(try_wheel, python, folder / f"wheel-{k}")
+                for k, python in enumerate(pythons)
+            ]
+            tries.append(pool.submit(try_sdist))
+            for tried in as_completed(tries):
+                if tried.exception() is not None:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                tried.result()
         step("tests of the sdist")
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")
