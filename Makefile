@@ -65,9 +65,9 @@ test-quick: $(DEV) ## the fast tests, with few random examples
 test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows
 	$(MAKE) test-quick $(LOWEST) PYTEST_OPTIONS="-W ignore::DeprecationWarning"
 
-environment: $(DEV) ## only install what the tests need, to VENV
+environment: $(DEV) ## install what the tests need into VENV, without running them
 
-environment-lowest: ## the same with the lowest versions
+environment-lowest: ## the same with the lowest versions, into .venv-lowest
 	$(MAKE) environment $(LOWEST)
 
 test-newest: ## the fast tests with the newest versions of everything

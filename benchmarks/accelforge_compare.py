@@ -248,7 +248,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare polylat with AccelForge.")
     folders = [folder for folder in (CORPUS, OURS) if folder.is_dir()]
     parser.add_argument("folders", type=Path, nargs="*", default=folders)
-    parser.add_argument("--repeats", type=int, default=3, help="runs per tool and case (default 3)")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="runs per case (default 3); polylat runs at least 5 times unless this is 1",
+    )
     parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON here")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="accelforge")  # pandas warns of fragmented frames
